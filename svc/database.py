@@ -1,0 +1,245 @@
+"""The one way to the database: a pool of connections, a thread for each, a bounded queue before them.
+
+A slice calls `read` or `write` with one statement. It runs whole in one worker thread, under
+autocommit: one round trip, and nothing of it depends on the request that asked for it living on.
+"""
+
+import asyncio
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, parse_dsn
+from psycopg2.extras import RealDictCursor
+from psycopg2.pool import ThreadedConnectionPool
+
+from config import Settings
+
+type Row = dict[str, Any]
+type Values = Mapping[str, Any]
+
+CONNECT_TIMEOUT_SECONDS = 3
+
+
+class Unavailable(Exception):
+    """The database cannot serve this now, and nothing was changed (503)."""
+
+
+class Overloaded(Unavailable):
+    """More is waiting for the database than the queue holds (503)."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection was lost after a write was sent: it may have happened or not (503)."""
+
+
+class Unstorable(Exception):
+    """PostgreSQL cannot keep a value that was sent (400)."""
+
+
+class _Pool(ThreadedConnectionPool):
+    """Opens a connection when it is first needed, so that it can be made while PostgreSQL is down,
+    and keeps each from then on."""
+
+    def __init__(self, size: int, dsn: str, **options: Any) -> None:
+        super().__init__(0, size, dsn, **options)
+        self.minconn = size
+
+    def _connect(self, key: Any = None) -> connection:
+        opened: connection = super()._connect(key)
+        opened.autocommit = True
+        return opened
+
+    def take(self) -> connection:
+        """A connection whose server has not hung up; raises OperationalError where none opens."""
+        while True:
+            taken: connection = self.getconn()
+            # An idle connection has nothing to say: one that is readable has been closed.
+            poll = select.poll()
+            poll.register(taken.fileno(), select.POLLIN)
+            if not poll.poll(0):
+                return taken
+            self.putconn(taken, close=True)
+
+    def drop_idle(self) -> None:
+        """Closes every idle connection, so that the next ones are opened anew."""
+        with self._lock:
+            idle, self._pool = self._pool, []
+        for unused in idle:
+            unused.close()
+
+    def give_back(self, taken: connection) -> None:
+        """Returns `taken`, or closes it where a failure left it in any state but idle."""
+        idle = not taken.closed and taken.info.transaction_status == TRANSACTION_STATUS_IDLE
+        self.putconn(taken, close=not idle)
+
+
+class _Statement:
+    """One statement on its way through a worker thread."""
+
+    def __init__(self, pool: _Pool, sql: str, values: Values | None, *, writes: bool) -> None:
+        self._pool, self._sql, self._values, self._writes = pool, sql, values, writes
+        self._lock = threading.Lock()
+        self._running_on: connection | None = None
+        self._sent = False
+        self._abandoned = False
+
+    def run(self) -> list[Row]:
+        """The rows; raises what the module's exceptions say, or psycopg2's own error."""
+        try:
+            return self._attempt()
+        except _SafeToRetry:
+            try:
+                return self._attempt()
+            except _SafeToRetry as again:
+                raise Unavailable("The database is out of reach.") from again.__cause__
+
+    def abandon(self) -> Unavailable:
+        """Gives up: frees the worker thread from a server that does not answer."""
+        with self._lock:
+            self._abandoned = True
+            if self._running_on is not None and not self._running_on.closed:
+                # The thread is blocked inside libpq; the end of its socket is what wakes it.
+                with socket.socket(fileno=os.dup(self._running_on.fileno())) as end:
+                    end.shutdown(socket.SHUT_RDWR)
+            return self._lost()
+
+    def _lost(self) -> Unavailable:
+        if self._writes and self._sent:
+            return OutcomeUnknown(
+                "The database did not confirm this change: whether it was made is unknown."
+            )
+        return Unavailable("The database did not answer in time.")
+
+    def _attempt(self) -> list[Row]:
+        try:
+            taken = self._pool.take()
+        except psycopg2.OperationalError as error:
+            raise _SafeToRetry from error
+        try:
+            with self._lock:
+                if self._abandoned:
+                    raise Unavailable("The database did not answer in time.")
+                self._running_on, self._sent = taken, True
+            with taken.cursor() as cursor:
+                cursor.execute(self._sql, self._values)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg2.Error as error:
+            raise self._meaning(error, taken) from error
+        finally:
+            with self._lock:
+                self._running_on = None
+            self._pool.give_back(taken)
+
+    def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
+        """What an error means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
+        match error.pgcode or "":
+            case "40001" | "40P01":
+                return _SafeToRetry()
+            case "25006":  # what was the primary is a standby now
+                self._pool.drop_idle()
+                taken.close()
+                return _SafeToRetry()
+            case "57014" | "55P03":
+                return Unavailable("The database took too long; nothing was changed.")
+            case "22P02" | "22P05" | "22003" | "22001" | "22021" | "54001" | "54000":
+                return Unstorable("The database cannot keep a value of this request.")
+            case code if taken.closed or code.startswith(("57P", "08")):
+                return self._lost() if self._writes else _SafeToRetry()
+            case code if code.startswith("53"):
+                return Unavailable("The database is out of resources.")
+        return error
+
+
+class _SafeToRetry(Exception):
+    """Nothing was changed, and a second attempt may succeed."""
+
+
+class Database:
+    """As many worker threads as connections, and `database_queue_size` statements waiting."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.database_timeout_seconds
+        dsn = settings.database_url.get_secret_value()
+        # PostgreSQL gives up a little earlier, because its word is certain: nothing was changed.
+        milliseconds = int(self._timeout * 900)
+        self._pool = _Pool(
+            settings.database_pool_size,
+            dsn,
+            cursor_factory=RealDictCursor,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            tcp_user_timeout=milliseconds,
+            keepalives_idle=30,
+            fallback_application_name="config-service",
+            options=f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
+            f" -c lock_timeout={milliseconds}"
+            f" -c idle_in_transaction_session_timeout={milliseconds}",
+        )
+        self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
+        self._room = threading.Semaphore(
+            settings.database_pool_size + settings.database_queue_size
+        )
+
+    async def run(self, sql: str, values: Values | None, *, writes: bool) -> list[Row]:
+        """See `read` and `write`."""
+        if not self._room.acquire(blocking=False):
+            raise Overloaded("The service is full.")
+        statement = _Statement(self._pool, sql, values, writes=writes)
+        future = self._workers.submit(statement.run)
+        # Counted where the work ends, not where it is waited for: a client may hang up before.
+        future.add_done_callback(lambda _: self._room.release())
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise statement.abandon() from None
+
+    def close(self) -> None:
+        """Lets what is running end, drops what is queued, then closes the connections."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._pool.closeall()
+
+
+_database: Database | None = None
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[None]:
+    """The database for the time of the block; one such block per process."""
+    global _database  # noqa: PLW0603 - the pool is the one thing a process shares
+    _database = Database(settings)
+    try:
+        yield
+    finally:
+        _database.close()
+        _database = None
+
+
+def _current() -> Database:
+    if _database is None:
+        raise Unavailable("The service is starting or stopping.")
+    return _database
+
+
+async def read(sql: str, values: Values | None = None) -> list[Row]:
+    """The rows of a statement that changes nothing, so that it may be repeated.
+
+    Raises Unavailable, Overloaded or Unstorable, and psycopg2.Error for whatever else PostgreSQL
+    refuses. Answers or raises within `database_timeout_seconds`.
+    """
+    return await _current().run(sql, values, writes=False)
+
+
+async def write(sql: str, values: Values | None = None) -> list[Row]:
+    """The rows of a statement that changes something; committed once this returns.
+
+    Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
+    """
+    return await _current().run(sql, values, writes=True)

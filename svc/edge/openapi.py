@@ -1,0 +1,77 @@
+"""Finishes the OpenAPI document: every error is described as what it is, problem details."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+_PROBLEM = {
+    "type": "object",
+    "title": "Problem",
+    "description": "Problem details (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "examples": ["about:blank"]},
+        "title": {"type": "string", "examples": ["Bad Request"]},
+        "status": {"type": "integer", "examples": [400]},
+        "detail": {"type": "string", "examples": ["The request is not valid: see errors."]},
+        "errors": {
+            "type": "array",
+            "maxItems": 20,
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "A JSON Pointer (RFC 6901) into the body.",
+                        "examples": ["/config"],
+                    },
+                    "parameter": {
+                        "type": "string",
+                        "description": "A query parameter or `id` of the path.",
+                    },
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_WITH_BODY = {
+    "413": "The body is larger than the service takes",
+    "415": "The body is not JSON in UTF-8",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes `/openapi.json` of `app` describe the errors that `edge` answers."""
+    generate = app.openapi
+
+    def finished() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    _describe_errors(operation, of_api=path.startswith("/api/"))
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            schemas["Problem"] = _PROBLEM
+        return app.openapi_schema or {}
+
+    app.openapi = finished  # type: ignore[method-assign]
+
+
+def _describe_errors(operation: dict[str, Any], *, of_api: bool) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    common = {"400": "The request is not valid"}
+    if "requestBody" in operation:
+        common |= _WITH_BODY
+    if of_api:
+        common["503"] = "The database is out of reach, or the service is full"
+    for status, description in common.items():
+        responses.setdefault(status, {"description": description})
+    for status, response in responses.items():
+        if status >= "400":
+            problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            response["content"] = {"application/problem+json": problem}

@@ -1,0 +1,25 @@
+from fastapi import APIRouter, HTTPException, Response
+
+from fields import ExactRoute
+
+from . import repository
+from .models import CreateApplicationRequest, CreateApplicationResponse
+
+router = APIRouter(tags=["applications"], route_class=ExactRoute)
+
+
+@router.post(
+    "/api/v1/applications",
+    status_code=201,
+    responses={409: {"description": "The name is taken"}},
+)
+async def create_application(
+    body: CreateApplicationRequest, response: Response
+) -> CreateApplicationResponse:
+    """Create an application. `Location` tells where it is."""
+    try:
+        created = await repository.create(body.name, body.comments)
+    except repository.NameTaken:
+        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+    response.headers["Location"] = f"/api/v1/applications/{created['id']}"
+    return CreateApplicationResponse(**created)

@@ -1,0 +1,10 @@
+from pydantic import BaseModel
+
+from fields import Comments, Name, Ulid
+
+
+class GetApplicationResponse(BaseModel):
+    id: Ulid
+    name: Name
+    comments: Comments | None
+    configuration_ids: list[Ulid]

@@ -1,0 +1,22 @@
+import database
+
+
+class NotFound(Exception):
+    """There is no such application."""
+
+
+async def get(id: str) -> database.Row:
+    """The row: `id`, `name`, `comments` and `configuration_ids`, ascending. Raises NotFound."""
+    rows = await database.read(
+        """
+        select id, name, comments, array(
+            select configurations.id from configurations
+            where application_id = applications.id order by configurations.id
+        ) as configuration_ids
+        from applications where id = %(id)s
+        """,
+        {"id": id},
+    )
+    if not rows:
+        raise NotFound
+    return rows[0]

@@ -1,0 +1,28 @@
+from fastapi import APIRouter, HTTPException, Response
+
+from fields import ExactRoute, invalid
+
+from . import repository
+from .models import CreateConfigurationRequest, CreateConfigurationResponse
+
+router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+
+
+@router.post(
+    "/api/v1/configurations",
+    status_code=201,
+    response_model=CreateConfigurationResponse,
+    responses={409: {"description": "The name is taken in this application"}},
+)
+async def create_configuration(body: CreateConfigurationRequest) -> Response:
+    """Create a configuration. `config` is `{}` when left out. `Location` tells where it is."""
+    try:
+        created = await repository.create(
+            body.application_id, body.name, body.comments, body.config
+        )
+    except repository.NoSuchApplication:
+        raise invalid("body", "application_id", detail="There is no such application") from None
+    except repository.NameTaken:
+        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+    headers = {"Location": f"/api/v1/configurations/{created['id']}"}
+    return Response(created["body"], 201, headers, "application/json")

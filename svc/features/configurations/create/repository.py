@@ -1,0 +1,46 @@
+from psycopg2.errors import ForeignKeyViolation, UniqueViolation
+
+import database
+from fields import new_ulid
+
+
+class NoSuchApplication(Exception):
+    """`application_id` names no application."""
+
+
+class NameTaken(Exception):
+    """Another configuration of the application has this name."""
+
+
+async def create(application_id: str, name: str, comments: str | None, config: str) -> database.Row:
+    """The new configuration: its `id`, and its `body` as JSON text.
+
+    `config` is JSON text. Raises NoSuchApplication or NameTaken.
+    """
+    try:
+        rows = await database.write(
+            """
+            with created as (
+                insert into configurations (id, application_id, name, comments, config)
+                values (%(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s)
+                returning id, application_id, name, comments, config
+            )
+            select id, row_to_json(created)::text as body from created
+            """,
+            {
+                "id": new_ulid(),
+                "application_id": application_id,
+                "name": name,
+                "comments": comments,
+                "config": config,
+            },
+        )
+    except ForeignKeyViolation as error:
+        if error.diag.constraint_name == "configurations_application_id_fkey":
+            raise NoSuchApplication from None
+        raise
+    except UniqueViolation as error:
+        if error.diag.constraint_name == "configurations_application_id_name_key":
+            raise NameTaken from None
+        raise
+    return rows[0]

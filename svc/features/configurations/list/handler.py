@@ -1,0 +1,31 @@
+from fastapi import APIRouter, Response
+
+from fields import ExactRoute, Limit, Name, Ulid, next_link
+
+from . import repository
+from .models import ListConfigurationsResponse
+
+router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+
+
+@router.get("/api/v1/configurations")
+async def list_configurations(
+    response: Response,
+    limit: Limit = 100,
+    after: Ulid | None = None,
+    application_id: Ulid | None = None,
+    name: Name | None = None,
+) -> list[ListConfigurationsResponse]:
+    """A page of configurations without their documents, ascending by id, behind the id `after`.
+    `Link` leads to the next."""
+    rows = await repository.list_after(after, application_id, name, limit + 1)
+    page = [ListConfigurationsResponse(**row) for row in rows[:limit]]
+    if len(rows) > limit:
+        response.headers["Link"] = next_link(
+            "/api/v1/configurations",
+            application_id=application_id,
+            name=name,
+            limit=limit,
+            after=page[-1].id,
+        )
+    return page

@@ -1,0 +1,12 @@
+from pydantic import BaseModel
+
+from fields import Comments, Name, Ulid
+
+
+class ListConfigurationsResponse(BaseModel):
+    """Without `config`, so that a page stays small."""
+
+    id: Ulid
+    application_id: Ulid
+    name: Name
+    comments: Comments | None

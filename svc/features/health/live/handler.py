@@ -1,0 +1,13 @@
+from fastapi import APIRouter
+
+from fields import ExactRoute
+
+from .models import GetHealthResponse
+
+router = APIRouter(tags=["health"], route_class=ExactRoute)
+
+
+@router.get("/health")
+async def get_health() -> GetHealthResponse:
+    """Whether the process serves. Never touches the database."""
+    return GetHealthResponse()

@@ -1,0 +1,185 @@
+"""The words of the wire: the types that requests and responses are made of, and how a door reads them."""
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
+
+import ulid
+from fastapi import Query, Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_extra_types.ulid import ULID
+
+from strict_json import NotJson, ObjectText, Unstorable, read_object
+
+_ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_SPACE = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAME = rf"^[^{_CONTROL}{_SPACE}]([^{_CONTROL}]*[^{_CONTROL}{_SPACE}])?$"
+
+
+def new_ulid() -> str:
+    """A fresh ULID as 26 upper-case characters of Crockford's base 32."""
+    return str(ULID(ulid.ULID()).ulid)
+
+
+def _canonical(text: str) -> str:
+    if not re.fullmatch(_ULID, text):
+        raise PydanticCustomError("ulid", "Input should be a ULID")
+    return str(ULID(ulid.ULID.from_str(text.upper())).ulid)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise PydanticCustomError(
+            "name", "A name has no control characters and no white space at its ends"
+        )
+    return text
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,18}", value):
+        raise PydanticCustomError("decimal", "Input should be a whole number")
+    return value
+
+
+def _object_text(value: Any) -> str:
+    if not isinstance(value, ObjectText):
+        raise PydanticCustomError("object", "Input should be a JSON object")
+    return value.text
+
+
+# pydantic_extra_types' ULID is a dataclass, which FastAPI takes for a body even in a path, and it
+# accepts integers and bytes: so the text is checked first and the ULID made from it.
+Ulid = Annotated[
+    str,
+    StringConstraints(strict=True),
+    AfterValidator(_canonical),
+    WithJsonSchema({"type": "string", "pattern": _ULID}),
+    Field(examples=["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]),
+]
+"""A ULID, in either case; upper case from here on."""
+
+Name = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=256),
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAME}),
+    Field(examples=["billing"]),
+]
+"""1 to 256 code points, no control character (Cc), no white space at either end."""
+
+Comments = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=1024),
+    Field(examples=["Owned by the payments team"]),
+]
+"""At most 1024 code points."""
+
+ConfigDocument = Annotated[
+    str,
+    PlainValidator(_object_text),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "Name/value pairs, at most 64 levels deep; numbers keep every digit.",
+        }
+    ),
+    Field(examples=[{"currency": "EUR", "retries": 3, "rates": {"standard": 0.19}}]),
+]
+"""A JSON object, as the text that was sent."""
+
+
+Limit = Annotated[int, BeforeValidator(_decimal), Query(ge=1, le=1000)]
+"""The most items that a page holds."""
+
+
+class RequestModel(BaseModel):
+    """A request's body: an unknown member is refused rather than dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def invalid(*location: str | int, detail: str) -> RequestValidationError:
+    """The refusal (400) of what stands at `location`, such as `"body", "application_id"`."""
+    return RequestValidationError([{"type": "invalid", "loc": location, "msg": detail}])
+
+
+def next_link(path: str, **query: Any) -> str:
+    """The `Link` header to the next page (RFC 8288), relative; what is None in `query` is left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f'<{path}?{urlencode(given)}>; rel="next"'
+
+
+class _ExactRequest(Request):
+    members: dict[str, Any]
+
+    async def json(self) -> dict[str, Any]:
+        return self.members
+
+
+class ExactRoute(APIRoute):
+    """A route that takes what it declares and nothing else.
+
+    Its JSON body is read by `strict_json`. A query parameter that is not declared, or is given
+    twice where one counts, is refused, and so is a query that is not percent-encoded UTF-8.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's hook: wraps its handler with the checks above."""
+        handle = super().get_route_handler()
+        declared = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+        reads_body = self.body_field is not None
+
+        async def exact(request: Request) -> Response:
+            request = _ExactRequest(request.scope, request.receive)
+            if reads_body:
+                request.members = _members(await request.body())
+            if query := request.scope["query_string"]:
+                _check_query(query, declared)
+            return await handle(request)
+
+        return exact
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        return read_object(body)
+    except NotJson as error:
+        raise invalid("body", detail=str(error)) from None
+    except Unstorable as error:
+        raise RequestValidationError(
+            [
+                {"type": "unstorable", "loc": ("body", *where), "msg": f"This {reason}"}
+                for where, reason in error.faults
+            ]
+        ) from None
+
+
+def _check_query(query: bytes, declared: set[str]) -> None:
+    try:
+        if re.search(rb"%(?![0-9A-Fa-f]{2})", query):
+            raise ValueError
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise invalid("query", detail="The query is not percent-encoded UTF-8") from None
+    given = [name for name, _ in pairs]
+    for name in dict.fromkeys(given):
+        if name not in declared:
+            raise invalid("query", name, detail="There is no such parameter here")
+        if given.count(name) > 1:
+            raise invalid("query", name, detail="This parameter counts once")

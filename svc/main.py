@@ -1,0 +1,63 @@
+"""The app factory: settings, the database, the edge, and every slice that lies in `features`.
+
+What slices share is the pool (`database`), the settings (`config`) and the words of the wire
+(`fields`). A new slice is a new folder: nothing here names one.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+import database
+from config import Settings, settings
+from edge import bodies, openapi, paths, problems
+
+HERE = Path(__file__).parent
+
+
+def routers() -> list[APIRouter]:
+    """The router of each `features/*/*/handler.py`, in the order of their paths.
+
+    `{` sorts behind every letter, so that a literal segment comes before a parameter.
+    """
+    handlers = sorted(HERE.glob("features/*/*/handler.py"))
+    modules = (".".join(path.relative_to(HERE).with_suffix("").parts) for path in handlers)
+    found = [import_module(module).router for module in modules]
+    return sorted(found, key=lambda router: [route.path for route in router.routes])
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service, ready to be served; it opens its pool when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with database.opened(settings):
+            yield
+
+    app = FastAPI(
+        title="Config Service",
+        version="1.0.0",
+        summary="Configuration documents of many applications, safely edited and handed out.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    for router in routers():
+        app.include_router(router)
+    openapi.install(app)
+    app.add_middleware(bodies.Bodies, limit=settings.max_body_bytes)
+    app.add_middleware(paths.Paths)
+    problems.install(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+app = create_app(settings())

@@ -1,0 +1,226 @@
+"""Applies `migrations/*.sql` in the order of their numbers, each once and whole.
+
+`python -m migrations` applies what is pending, `python -m migrations status` shows what is applied.
+A migration and its row in the table `migrations` commit together; an advisory lock lets one runner
+work at a time, however many start. A file that cannot run in a transaction (`create index
+concurrently`) says so in its first line, `-- no-transaction`, and holds one statement that may be
+repeated.
+"""
+
+import hashlib
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from config import settings
+
+FOLDER = Path(__file__).with_name("migrations")
+LOCK = int.from_bytes(b"config_s")
+LOCK_WAIT_SECONDS = 120
+ATTEMPTS = 20
+
+_FILE = re.compile(r"(\d{3,})_[a-z0-9_]+\.sql")
+# Comments, strings and dollar-quoted bodies: a `begin` in there opens no transaction.
+_QUOTED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_TRANSACTION_CONTROL = re.compile(
+    r"\s*(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b",
+    re.IGNORECASE,
+)
+
+
+class MigrationError(Exception):
+    """The files and the database do not fit together; the message says which file and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file. `checksum` is the SHA-256 of its text with LF line ends, in hexadecimal."""
+
+    number: int
+    name: str
+    sql: str
+    checksum: str
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether it commits together with its row."""
+        return not self.sql.startswith("-- no-transaction")
+
+
+def load(folder: Path = FOLDER) -> list[Migration]:
+    """The migrations in `folder` by number: 1, 2, 3 … without gap or duplicate."""
+    found = sorted(map(_read, folder.glob("*.sql")), key=lambda migration: migration.number)
+    for number, migration in enumerate(found, 1):
+        if migration.number < number:
+            raise MigrationError(f"{migration.name}: its number is there twice")
+        if migration.number > number:
+            raise MigrationError(f"{migration.name}: number {number:03} is missing before it")
+    return found
+
+
+def _read(path: Path) -> Migration:
+    match = _FILE.fullmatch(path.name)
+    if not match:
+        raise MigrationError(f"{path.name}: not a name such as 002_add_history.sql")
+    sql = path.read_text("utf-8-sig").replace("\r\n", "\n")
+    if any(_TRANSACTION_CONTROL.match(one) for one in _QUOTED.sub(" ", sql).split(";")):
+        raise MigrationError(f"{path.name}: the runner begins and commits, not the file")
+    return Migration(int(match[1]), path.name, sql, hashlib.sha256(sql.encode()).hexdigest())
+
+
+def applied(database: connection) -> dict[int, tuple[str, str, datetime]]:
+    """Name, checksum and time of each migration that the database has, by number."""
+    with database.cursor() as cursor:
+        cursor.execute("select to_regclass('migrations') is not null")
+        if cursor.fetchone() == (False,):
+            return {}
+        cursor.execute("select number, name, checksum, applied_at from migrations order by number")
+        return {number: (name, checksum, at) for number, name, checksum, at in cursor.fetchall()}
+
+
+def pending(migrations: Sequence[Migration], database: connection) -> list[Migration]:
+    """What is still to be applied.
+
+    Raises MigrationError where an applied file was changed, renamed or is missing, which is also
+    how a database that is newer than the files shows.
+    """
+    files = {migration.number: migration for migration in migrations}
+    done = applied(database)
+    for number, (name, checksum, _) in done.items():
+        if number not in files:
+            newer = number > len(files)
+            raise MigrationError(
+                f"{name}: applied, but not among the files"
+                + (": the database is newer than this code" if newer else "")
+            )
+        if files[number].name != name:
+            raise MigrationError(f"{files[number].name}: applied under the name {name}")
+        if files[number].checksum != checksum:
+            raise MigrationError(f"{name}: changed since it was applied")
+    return [migration for migration in migrations if migration.number not in done]
+
+
+def migrate(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
+    """Applies what is pending and yields each name once it is committed."""
+    migrations = load(folder)
+    with _connected(dsn) as database, database.cursor() as cursor:
+        _lock(database)
+        cursor.execute(
+            "create table if not exists migrations ("
+            " number integer primary key,"
+            " name text not null,"
+            " checksum text not null,"
+            " applied_at timestamptz not null default now())"
+        )
+        for migration in pending(migrations, database):
+            _apply(database, migration)
+            yield migration.name
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[connection]:
+    database = psycopg2.connect(
+        dsn, connect_timeout=5, fallback_application_name="config-service migrations"
+    )
+    database.autocommit = True
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _lock(database: connection) -> None:
+    """Takes the advisory lock that the session then holds to its end.
+
+    It polls: a runner blocked inside pg_advisory_lock would deadlock with CREATE INDEX
+    CONCURRENTLY, which waits for every older snapshot.
+    """
+    give_up = time.monotonic() + LOCK_WAIT_SECONDS
+    with database.cursor() as cursor:
+        while True:
+            cursor.execute("select pg_try_advisory_lock(%s)", (LOCK,))
+            if cursor.fetchone() == (True,):
+                return
+            if time.monotonic() > give_up:
+                raise MigrationError("another runner has held the lock for too long")
+            time.sleep(0.1)
+
+
+def _apply(database: connection, migration: Migration) -> None:
+    """Runs one migration; where a lock it needs is taken, it steps back and tries again, because
+    whoever waits for a table lock blocks every reader behind it."""
+    record = "insert into migrations (number, name, checksum) values (%s, %s, %s)"
+    row = (migration.number, migration.name, migration.checksum)
+    with database.cursor() as cursor:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                if migration.in_transaction:
+                    cursor.execute("begin")
+                    cursor.execute("set local lock_timeout = '2s'")
+                cursor.execute(migration.sql)
+                cursor.execute(record, row)
+                if migration.in_transaction:
+                    cursor.execute("commit")
+            except psycopg2.errors.LockNotAvailable:
+                cursor.execute("rollback")
+                if attempt == ATTEMPTS:
+                    raise MigrationError(f"{migration.name}: a lock it needs stays taken") from None
+                time.sleep(min(attempt, 5))
+            except psycopg2.Error as error:
+                said = error.diag.message_primary or "the connection was lost"
+                raise MigrationError(f"{migration.name}: {said} ({error.pgcode})") from None
+            else:
+                return
+
+
+def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
+    """A line for each migration: its name, and when it was applied (UTC) or `pending`."""
+    migrations = load(folder)
+    with _connected(dsn) as database:
+        still = {migration.number for migration in pending(migrations, database)}
+        done = applied(database)
+    for migration in migrations:
+        if migration.number in still:
+            yield f"{migration.name}  pending"
+        else:
+            at = done[migration.number][2].astimezone(UTC)
+            yield f"{migration.name}  applied {at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line; returns the exit status: 0, 1 for a failure, 2 for wrong usage."""
+    if arguments not in ([], ["status"]):
+        print("usage: python -m migrations [status]", file=sys.stderr)
+        return 2
+    dsn = settings().direct_url
+    try:
+        if arguments:
+            for line in status(dsn):
+                print(line)
+            return 0
+        names = []
+        for name in migrate(dsn):
+            print(f"migrations: {name} applied")
+            names.append(name)
+        if not names:
+            print("migrations: nothing to apply")
+    except MigrationError as error:
+        print(f"migrations: {error}", file=sys.stderr)
+        return 1
+    except psycopg2.OperationalError as error:
+        # libpq names host, port and user here, never the password.
+        print(f"migrations: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
