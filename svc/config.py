@@ -1,4 +1,4 @@
-"""The settings of the service: environment variables, then `.env` beside this file, then defaults."""
+"""The settings: environment variables, then `.env` beside this file, then defaults."""
 
 import sys
 from functools import cache
@@ -24,7 +24,7 @@ type Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseSettings):
-    """Every setting, with the default that suits local development. `.env.example` explains each."""
+    """Each setting with a default that suits local development; `.env.example` explains it."""
 
     model_config = SettingsConfigDict(
         env_file=Path(__file__).with_name(".env"),

@@ -41,7 +41,7 @@ def serve() -> Callable[[ModuleType], TestClient]:
 
 
 class Listener:
-    """Stands in for PostgreSQL: keeps each statement with its values, and answers what it is told."""
+    """In PostgreSQL's place: keeps each statement with its values, and answers what it is told."""
 
     def __init__(self) -> None:
         self.rows: list[database.Row] = []
@@ -120,6 +120,7 @@ class Server:
         self.process.terminate()
         self.process.wait(30)
         self._reader.join()
+        self.client.close()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -173,6 +174,6 @@ def db(dsn: str) -> Iterator[connection]:
 
 
 @pytest.fixture
-def api(server: Server, db: connection) -> httpx.Client:  # noqa: ARG001 - emptied for this test
+def api(server: Server, db: connection) -> httpx.Client:
     """A client of the running service, over empty tables."""
     return server.client

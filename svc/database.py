@@ -1,4 +1,4 @@
-"""The one way to the database: a pool of connections, a thread for each, a bounded queue before them.
+"""The one way to the database: a pool of connections, a thread for each, a bounded queue.
 
 A slice calls `read` or `write` with one statement. It runs whole in one worker thread, under
 autocommit: one round trip, and nothing of it depends on the request that asked for it living on.
@@ -9,7 +9,6 @@ import os
 import select
 import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -26,6 +25,10 @@ type Row = dict[str, Any]
 type Values = Mapping[str, Any]
 
 CONNECT_TIMEOUT_SECONDS = 3
+READ_ONLY = "25006"  # what was the primary is a standby now
+RETRIED = {"40001", "40P01", READ_ONLY}
+TOO_SLOW = {"57014", "55P03"}
+UNSTORABLE = {"22P02", "22P05", "22001", "22003", "22021", "54000", "54001"}
 
 
 class Unavailable(Exception):
@@ -48,12 +51,14 @@ class _Pool(ThreadedConnectionPool):
     """Opens a connection when it is first needed, so that it can be made while PostgreSQL is down,
     and keeps each from then on."""
 
+    _pool: list[connection]
+
     def __init__(self, size: int, dsn: str, **options: Any) -> None:
         super().__init__(0, size, dsn, **options)
         self.minconn = size
 
     def _connect(self, key: Any = None) -> connection:
-        opened: connection = super()._connect(key)
+        opened: connection = super()._connect(key)  # type: ignore[misc]
         opened.autocommit = True
         return opened
 
@@ -70,7 +75,7 @@ class _Pool(ThreadedConnectionPool):
 
     def drop_idle(self) -> None:
         """Closes every idle connection, so that the next ones are opened anew."""
-        with self._lock:
+        with self._lock:  # type: ignore[attr-defined]
             idle, self._pool = self._pool, []
         for unused in idle:
             unused.close()
@@ -128,7 +133,7 @@ class _Statement:
                 if self._abandoned:
                     raise Unavailable("The database did not answer in time.")
                 self._running_on, self._sent = taken, True
-            with taken.cursor() as cursor:
+            with taken.cursor(cursor_factory=RealDictCursor) as cursor:
                 cursor.execute(self._sql, self._values)
                 return cursor.fetchall() if cursor.description else []
         except psycopg2.Error as error:
@@ -140,22 +145,22 @@ class _Statement:
 
     def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
         """What an error means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
-        match error.pgcode or "":
-            case "40001" | "40P01":
-                return _SafeToRetry()
-            case "25006":  # what was the primary is a standby now
+        code = error.pgcode or ""
+        meaning: Exception = error
+        if code in RETRIED:
+            meaning = _SafeToRetry()
+            if code == READ_ONLY:
                 self._pool.drop_idle()
                 taken.close()
-                return _SafeToRetry()
-            case "57014" | "55P03":
-                return Unavailable("The database took too long; nothing was changed.")
-            case "22P02" | "22P05" | "22003" | "22001" | "22021" | "54001" | "54000":
-                return Unstorable("The database cannot keep a value of this request.")
-            case code if taken.closed or code.startswith(("57P", "08")):
-                return self._lost() if self._writes else _SafeToRetry()
-            case code if code.startswith("53"):
-                return Unavailable("The database is out of resources.")
-        return error
+        elif code in TOO_SLOW:
+            meaning = Unavailable("The database took too long; nothing was changed.")
+        elif code in UNSTORABLE:
+            meaning = Unstorable("The database cannot keep a value of this request.")
+        elif taken.closed or code.startswith(("08", "57P")):
+            meaning = self._lost() if self._writes else _SafeToRetry()
+        elif code.startswith("53"):
+            meaning = Unavailable("The database is out of resources.")
+        return meaning
 
 
 class _SafeToRetry(Exception):
@@ -173,7 +178,6 @@ class Database:
         self._pool = _Pool(
             settings.database_pool_size,
             dsn,
-            cursor_factory=RealDictCursor,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             tcp_user_timeout=milliseconds,
             keepalives_idle=30,
@@ -183,9 +187,7 @@ class Database:
             f" -c idle_in_transaction_session_timeout={milliseconds}",
         )
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
-        self._room = threading.Semaphore(
-            settings.database_pool_size + settings.database_queue_size
-        )
+        self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
 
     async def run(self, sql: str, values: Values | None, *, writes: bool) -> list[Row]:
         """See `read` and `write`."""

@@ -1,4 +1,4 @@
-"""The words of the wire: the types that requests and responses are made of, and how a door reads them."""
+"""The words of the wire: what requests and responses are made of, and how a route reads them."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -120,7 +120,7 @@ def invalid(*location: str | int, detail: str) -> RequestValidationError:
 
 
 def next_link(path: str, **query: Any) -> str:
-    """The `Link` header to the next page (RFC 8288), relative; what is None in `query` is left out."""
+    """The `Link` header to the next page (RFC 8288), relative; leaves out what is None."""
     given = {name: value for name, value in query.items() if value is not None}
     return f'<{path}?{urlencode(given)}>; rel="next"'
 

@@ -1,7 +1,7 @@
 """Starts and stops the PostgreSQL that DATABASE_URL names, for development.
 
-`python -m local_postgres up|down|reset`. Docker Compose runs it where an engine answers, otherwise it
-is the embedded server: the real PostgreSQL 16, out of a Python package.
+`python -m local_postgres up|down|reset`. Docker Compose runs it where an engine answers, otherwise
+it is the embedded server: the real PostgreSQL 16, out of a Python package.
 """
 
 # ruff: noqa: S603, S607 - every command is spelled out here, and found on the PATH of the developer
@@ -35,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 HOME = HERE / ".postgres"
 COMPOSE_MARK = HOME / "started-by-compose"
 WAIT_SECONDS = 30
+LINGER_SECONDS = 5.0  # the processes of a killed server end soon, but not at once
 
 type Dsn = dict[str, str]
 
@@ -44,21 +45,8 @@ def up(dsn: Dsn) -> None:
 
     Raises SystemExit, with the reason, where the host is another machine or the port is taken.
     """
-    reason = _refusal(dsn)
-    if reason and not _is_loopback(dsn):
-        sys.exit(f"{_address(dsn)} is not on this machine, and cannot be used: {reason}")
-    if reason and not _listens(dsn):
-        compose = _compose() if dsn["port"] == "5432" else []
-        _start_compose(compose, dsn) if compose else Embedded.here().start(dsn)
-    if reason:
-        _create_if_missing(dsn)
-    if reason and (reason := _refusal(dsn)):
-        sys.exit(
-            f"Port {dsn['port']} is taken by {_listener(dsn['port'])}, "
-            f"which does not accept DATABASE_URL: {reason}\n"
-            "Set DATABASE_URL, in the environment or in svc/.env, to what it accepts "
-            "or to a port that is free."
-        )
+    if reason := _refusal(dsn):
+        _bring_up(dsn, reason)
     print(f"PostgreSQL answers at {_address(dsn)}.")
 
 
@@ -90,6 +78,22 @@ def reset(dsn: Dsn) -> None:
     print(f"The database {dsn['dbname']} at {_address(dsn)} is new and empty.")
 
 
+def _bring_up(dsn: Dsn, reason: str) -> None:
+    if not _is_loopback(dsn):
+        sys.exit(f"{_address(dsn)} is not on this machine, and cannot be used: {reason}")
+    if not _listens(dsn):
+        compose = _compose() if dsn["port"] == "5432" else []
+        _start_compose(compose, dsn) if compose else Embedded.here().start(dsn)
+    _create_if_missing(dsn)
+    if reason := _refusal(dsn):
+        sys.exit(
+            f"Port {dsn['port']} is taken by {_listener(dsn['port'])}, "
+            f"which does not accept DATABASE_URL: {reason}\n"
+            "Set DATABASE_URL, in the environment or in svc/.env, to what it accepts "
+            "or to a port that is free."
+        )
+
+
 @dataclass(frozen=True)
 class Embedded:
     """The server of this checkout. Its binaries, data, log and lock are all in `home`."""
@@ -119,7 +123,7 @@ class Embedded:
         self.home.mkdir(mode=0o700, exist_ok=True)
         if self.identity:
             os.chown(self.home, self.identity["user"], self.identity["group"])
-        lock = self._lock(patience=5)
+        lock = self._lock(LINGER_SECONDS)
         if not lock:
             sys.exit("This checkout's PostgreSQL runs on another port. `make db-down` stops it.")
         with lock:
@@ -300,7 +304,8 @@ def _listens(dsn: Dsn) -> bool:
 def _listener(port: str) -> str:
     """Which program listens on the port, as far as the system shows it to this user."""
     tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
-    rows = [row.split() for table in tables if table.exists() for row in table.open()]
+    text = "".join(table.read_text() for table in tables if table.exists())
+    rows = [row.split() for row in text.splitlines()]
     end, listening = f":{int(port):04X}", "0A"
     ours = [row for row in rows if row[1].endswith(end) and row[3] == listening]
     sockets = {f"socket:[{row[9]}]" for row in ours}

@@ -108,19 +108,12 @@ def _number(text: str) -> int | float | _Refused:
     return float(text) if set(text) & set(".eE") else int(text)
 
 
-_scan = json.JSONDecoder(
+_decoder = json.JSONDecoder(
     object_pairs_hook=_object,
     parse_float=_number,
     parse_int=_number,
     parse_constant=lambda _: _Refused("is not a JSON number"),
-).scan_once
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _scan(text, at)
-    except StopIteration as stop:
-        raise json.JSONDecodeError("no value", text, stop.value) from None
+)
 
 
 def _read_members(text: str, spans: dict[str, ObjectText]) -> dict[str, Any]:
@@ -140,9 +133,9 @@ def _read_members(text: str, spans: dict[str, ObjectText]) -> dict[str, Any]:
         if pairs:
             at = past(",", at)
         past('"', at)
-        key, at = _value(text, at)
+        key, at = _decoder.raw_decode(text, at)
         start = past(":", past_space(at))
-        value, end = _value(text, start)
+        value, end = _decoder.raw_decode(text, start)
         if isinstance(value, dict):
             spans[key] = ObjectText(text[start:end])
         pairs.append((key, value))

@@ -122,7 +122,7 @@ class UnexpectedErrors:
             await self._app(scope, receive, noting)
         except Exception as error:
             places = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("unexpected %s at\n%s", _named(error), places)  # noqa: TRY400
+            _log.error("unexpected %s at\n%s", _named(error), places)
             if started:
                 raise _Cut from None
             answer = problem(500, "The service failed unexpectedly; the log says where.")

@@ -4,8 +4,7 @@ create table applications (
     id text collate "C"
         constraint applications_pkey primary key
         constraint applications_id_ulid check (id ~ '^[0-7][0-9A-HJKMNP-TV-Z]{25}$'),
-    name varchar(256) collate "C"
-        constraint applications_name_required not null
+    name varchar(256) collate "C" not null
         constraint applications_name_key unique
         constraint applications_name_not_empty check (name <> ''),
     comments varchar(1024)
@@ -15,15 +14,12 @@ create table configurations (
     id text collate "C"
         constraint configurations_pkey primary key
         constraint configurations_id_ulid check (id ~ '^[0-7][0-9A-HJKMNP-TV-Z]{25}$'),
-    application_id text collate "C"
-        constraint configurations_application_id_required not null
+    application_id text collate "C" not null
         constraint configurations_application_id_fkey references applications on delete cascade,
-    name varchar(256) collate "C"
-        constraint configurations_name_required not null
+    name varchar(256) collate "C" not null
         constraint configurations_name_not_empty check (name <> ''),
     comments varchar(1024),
-    config jsonb
-        constraint configurations_config_required not null
+    config jsonb not null
         constraint configurations_config_object check (jsonb_typeof(config) = 'object'),
     constraint configurations_application_id_name_key unique (application_id, name)
 );
