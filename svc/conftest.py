@@ -2,12 +2,16 @@
 
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -23,8 +27,28 @@ import database
 import migrations
 from config import Settings
 from edge import problems
+from local_postgres import Embedded
 
 HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seconds", type=float, default=4, help="how long each fault test goes on")
+
+
+@pytest.fixture(scope="session")
+def seconds(pytestconfig: pytest.Config) -> float:
+    """How long a test under faults goes on: short by default, `make test-faults` says otherwise."""
+    given: float = pytestconfig.getoption("seconds")
+    return given
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
@@ -82,9 +106,7 @@ class Server:
     def __init__(self, **environment: str) -> None:
         self.environment = environment
         self.lines: list[str] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def start(self) -> "Server":
@@ -127,6 +149,83 @@ class Server:
         self.process.kill()
         self.process.wait()
         self._reader.join()
+
+
+class Postgres:
+    """A PostgreSQL of the tests' own, to be killed and frozen."""
+
+    def __init__(self, home: Path) -> None:
+        identity = Embedded.here().identity
+        self._server = Embedded(home, identity)
+        self._parts = {
+            "host": "127.0.0.1",
+            "port": str(free_port()),
+            "user": "config_service",
+            "password": "canary-of-the-dsn",
+            "dbname": "postgres",
+        }
+        self.dsn = make_dsn(**self._parts)
+        unpacked = Embedded.here().home / "server"
+        if unpacked.exists():
+            shutil.copytree(unpacked, home / "server")
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self._server.start(self._parts)
+
+    def stop(self) -> None:
+        """Stops it in order."""
+        self._server.stop()
+
+    def kill(self) -> None:
+        """SIGKILL to its every process, as a machine that loses its power would."""
+        self._signal(signal.SIGKILL)
+        while self._server.is_running():
+            time.sleep(0.02)
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open and say nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = (self._server.home / "data/postmaster.pid").read_text().split()[0]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for process in [pid, *children]:
+            with suppress(ProcessLookupError):
+                os.kill(int(process), number)
+
+    def connect(self) -> connection:
+        """A connection under autocommit."""
+        opened = psycopg2.connect(self.dsn)
+        opened.autocommit = True
+        return opened
+
+
+@pytest.fixture(scope="session")
+def unpacked_postgres() -> Iterator[Postgres]:
+    """The one PostgreSQL that the fault tests share."""
+    # Not tmp_path: whoever runs PostgreSQL in root's place has no way into that.
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    postgres = Postgres(folder)
+    postgres.start()
+    list(migrations.migrate(postgres.dsn))
+    yield postgres
+    with suppress(FileNotFoundError, ProcessLookupError):
+        postgres.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(unpacked_postgres: Postgres) -> Postgres:
+    """It runs, and its tables are empty."""
+    with unpacked_postgres.connect() as db, db.cursor() as cursor:
+        cursor.execute("delete from applications")
+    return unpacked_postgres
 
 
 @pytest.fixture(scope="session")

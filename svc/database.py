@@ -135,7 +135,7 @@ class _Statement:
                 self._running_on, self._sent = taken, True
             with taken.cursor(cursor_factory=RealDictCursor) as cursor:
                 cursor.execute(self._sql, self._values)
-                return cursor.fetchall() if cursor.description else []
+                return list(cursor.fetchall()) if cursor.description else []
         except psycopg2.Error as error:
             raise self._meaning(error, taken) from error
         finally:
@@ -184,7 +184,8 @@ class Database:
             fallback_application_name="config-service",
             options=f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
             f" -c lock_timeout={milliseconds}"
-            f" -c idle_in_transaction_session_timeout={milliseconds}",
+            f" -c idle_in_transaction_session_timeout={milliseconds}"
+            f" -c config_service.max_document_bytes={settings.max_body_bytes}",
         )
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)

@@ -115,7 +115,7 @@ def postmaster(server: Embedded) -> int:
 def up_in_a_process(checkout: Path, dsn: Dsn) -> "subprocess.Popen[str]":
     # Without coverage: of this copy there is no source any more when it reports.
     environment = {name: value for name, value in os.environ.items() if "COV" not in name}
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [sys.executable, "-m", "local_postgres", "up"],
         cwd=checkout,
         env={**environment, "DATABASE_URL": make_dsn(**dsn)},

@@ -4,6 +4,8 @@ What slices share is the pool (`database`), the settings (`config`) and the word
 (`fields`). A new slice is a new folder: nothing here names one.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -13,8 +15,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import database
+import migrations
 from config import Settings, settings
-from edge import bodies, openapi, paths, problems
+from edge import bodies, openapi, paths, problems, shutdown
 
 HERE = Path(__file__).parent
 
@@ -36,7 +39,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with database.opened(settings):
+            report = asyncio.create_task(_report(settings))
             yield
+            report.cancel()
 
     app = FastAPI(
         title="Config Service",
@@ -52,8 +57,15 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     app.add_middleware(bodies.Bodies, limit=settings.max_body_bytes)
     app.add_middleware(paths.Paths)
+    app.add_middleware(shutdown.Shutdown, seconds=settings.shutdown_seconds)
     problems.install(app)
     return app
+
+
+async def _report(settings: Settings) -> None:
+    """Says once, at start, what keeps the service from being ready; it starts all the same."""
+    if obstacle := await asyncio.to_thread(migrations.obstacle, settings.direct_url):
+        logging.getLogger("config_service").warning("not ready: %s", obstacle)
 
 
 def _operation_id(route: APIRoute) -> str:

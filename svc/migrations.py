@@ -195,6 +195,25 @@ def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
             yield f"{migration.name}  applied {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def obstacle(dsn: str) -> str | None:
+    """What keeps the code from working with the database, in a line; None where nothing does."""
+    try:
+        with _connected(dsn) as database:
+            waiting = pending(load(), database)
+    except MigrationError as error:
+        return str(error)
+    except psycopg2.OperationalError as error:
+        return _first_line(error)
+    if waiting:
+        return f"{len(waiting)} migrations are pending: run `python -m migrations`"
+    return None
+
+
+def _first_line(error: psycopg2.OperationalError) -> str:
+    """What libpq said: it names host, port and user, never the password."""
+    return (str(error).strip().splitlines() or ["the connection was lost"])[0]
+
+
 def main(arguments: Sequence[str]) -> int:
     """The command line; returns the exit status: 0, 1 for a failure, 2 for wrong usage."""
     if arguments not in ([], ["status"]):
@@ -216,8 +235,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"migrations: {error}", file=sys.stderr)
         return 1
     except psycopg2.OperationalError as error:
-        # libpq names host, port and user here, never the password.
-        print(f"migrations: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+        print(f"migrations: {_first_line(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -22,6 +22,8 @@ async def create_configuration(body: CreateConfigurationRequest) -> Response:
         )
     except repository.NoSuchApplication:
         raise invalid("body", "application_id", detail="There is no such application") from None
+    except repository.TooLarge:
+        raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
     headers = {"Location": f"/api/v1/configurations/{created['id']}"}

@@ -1,4 +1,4 @@
-from psycopg2.errors import ForeignKeyViolation, UniqueViolation
+from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
 import database
 from fields import new_ulid
@@ -8,6 +8,10 @@ class NoSuchApplication(Exception):
     """`application_id` names no application."""
 
 
+class TooLarge(Exception):
+    """The document, as PostgreSQL prints it, is larger than a body may be."""
+
+
 class NameTaken(Exception):
     """Another configuration of the application has this name."""
 
@@ -15,7 +19,7 @@ class NameTaken(Exception):
 async def create(application_id: str, name: str, comments: str | None, config: str) -> database.Row:
     """The new configuration: its `id`, and its `body` as JSON text.
 
-    `config` is JSON text. Raises NoSuchApplication or NameTaken.
+    `config` is JSON text. Raises NoSuchApplication, TooLarge or NameTaken.
     """
     try:
         rows = await database.write(
@@ -38,6 +42,10 @@ async def create(application_id: str, name: str, comments: str | None, config: s
     except ForeignKeyViolation as error:
         if error.diag.constraint_name == "configurations_application_id_fkey":
             raise NoSuchApplication from None
+        raise
+    except CheckViolation as error:
+        if error.diag.constraint_name == "configurations_config_fits":
+            raise TooLarge from None
         raise
     except UniqueViolation as error:
         if error.diag.constraint_name == "configurations_application_id_name_key":

@@ -29,6 +29,8 @@ async def replace_configuration(id: Ulid, body: ReplaceConfigurationRequest) -> 
     except repository.OtherApplication:
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
+    except repository.TooLarge:
+        raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
     return Response(replaced, media_type="application/json")

@@ -1,4 +1,4 @@
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import CheckViolation, UniqueViolation
 
 import database
 
@@ -11,6 +11,10 @@ class OtherApplication(Exception):
     """The configuration belongs to another application than the one given."""
 
 
+class TooLarge(Exception):
+    """The document, as PostgreSQL prints it, is larger than a body may be."""
+
+
 class NameTaken(Exception):
     """Another configuration of the application has this name."""
 
@@ -19,7 +23,7 @@ async def replace(
     id: str, application_id: str | None, name: str, comments: str | None, config: str
 ) -> str:
     """The configuration as it is now, as JSON text. `config` is JSON text, `application_id` the one
-    it must belong to. Raises NotFound, OtherApplication or NameTaken.
+    it must belong to. Raises NotFound, OtherApplication, TooLarge or NameTaken.
     """
     try:
         rows = await database.write(
@@ -44,6 +48,10 @@ async def replace(
                 "config": config,
             },
         )
+    except CheckViolation as error:
+        if error.diag.constraint_name == "configurations_config_fits":
+            raise TooLarge from None
+        raise
     except UniqueViolation as error:
         if error.diag.constraint_name == "configurations_application_id_name_key":
             raise NameTaken from None

@@ -1,0 +1,92 @@
+# Everything runs from svc/, by uv. Each target brings what it needs: `make run` alone is enough.
+
+uv_version := 0.13.9
+ruff := ruff@0.17.6
+mypy := --with mypy==2.4.1 --with types-psycopg2==2.9.21.20261008
+python_version := $(shell cat svc/.python-versions)
+
+# Empty where PATH has a uv that works: a shim may be there and lead nowhere.
+own_uv := $(shell uv --version >/dev/null 2>&1 || echo .tools/uv-$(uv_version)/bin/uv)
+# Empty where the virtual environment is there.
+new_venv := $(shell svc/.venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' \
+	2>/dev/null || echo new-venv)
+
+ifdef own_uv
+export PATH := $(CURDIR)/$(dir $(own_uv)):$(PATH)
+endif
+# The Python that `install` found is the one that all of them use.
+export UV_PYTHON := .venv
+# Where the machine keeps certificates, uv trusts those too, as pip does: a company may have its own.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration lint clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
+
+install: $(own_uv) $(new_venv) ## Install the dependencies into svc/.venv, and uv and Python if need be
+	@echo "Installing the dependencies"
+	@cd svc && uv sync --quiet
+
+db-up: install ## Start PostgreSQL on localhost, unless DATABASE_URL answers already
+	@cd svc && uv run python -m local_postgres up
+
+db-down: install ## Stop the PostgreSQL that db-up started; its data stays
+	@cd svc && uv run python -m local_postgres down
+
+db-reset: db-up ## Replace the database by a fresh, migrated one
+	@cd svc && uv run python -m local_postgres reset
+	@cd svc && uv run python -m migrations
+
+migrate: db-up ## Apply the migrations that are pending
+	@echo "Applying the migrations"
+	@cd svc && uv run python -m migrations
+
+run: migrate ## Serve on http://localhost:8000, reloading on change; Ctrl-C stops it
+	@echo "Starting the server"
+	@cd svc && exec uv run python -m uvicorn main:app --reload --port 8000
+
+test: migrate ## Run all tests, with coverage
+	@echo "Running all tests"
+	@cd svc && uv run python -m pytest --cov
+
+test-integration: migrate ## Run the integration tests only
+	@echo "Running the integration tests"
+	@cd svc && uv run python -m pytest test_integration.py
+
+lint: install ## Check style and types
+	@cd svc && uvx $(ruff) check
+	@cd svc && uvx $(ruff) format --check
+	@cd svc && uv run $(mypy) python -m mypy .
+
+clean: ## Remove caches and coverage data
+	@echo "Removing caches and coverage data"
+	@cd svc && rm -rf .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache
+	@find svc -name .venv -prune -o -name .postgres -prune -o -name __pycache__ -exec rm -rf {} +
+
+$(own_uv):
+	@echo "Getting uv $(uv_version) from the Python package index into .tools"
+	@export PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore; \
+	if python3 -m pip --version >/dev/null 2>&1; then \
+		python3 -m pip install --quiet --upgrade --target $(@D)/.. uv==$(uv_version); \
+	else \
+		python3 -m venv --clear $(@D)/.. && $(@D)/python -m pip install --quiet uv==$(uv_version); \
+	fi || { echo "No uv: python3 needs pip or venv, and reach to the package index." \
+		"Or install uv yourself." >&2; exit 1; }
+
+# uv knows the Pythons of PATH: those that pyenv keeps without activating them are added for it.
+new-venv: $(own_uv)
+	@echo "Creating svc/.venv with Python $(python_version), which uv downloads where it is missing"
+	@cd svc && for bin in "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin; do \
+		PATH="$$PATH:$$bin"; \
+	done; \
+	create() { uv venv --quiet --clear --python "$$@" .venv; }; \
+	create $(python_version) 2>/dev/null || { \
+		create 3.13 --no-python-downloads && \
+		echo "It cannot be downloaded here: using $$(.venv/bin/python --version) instead." \
+			"For uv by hand: export UV_PYTHON=.venv"; \
+	} || { \
+		echo "No Python 3.13: let uv reach its download site, or name a copy of that" \
+			"in UV_PYTHON_INSTALL_MIRROR, or install Python 3.13 (pyenv will do)." >&2; exit 1; \
+	}

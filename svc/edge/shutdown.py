@@ -1,0 +1,80 @@
+"""Ends the service in time: what is in flight when it is told to stop is answered."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.problems import problem
+
+
+class Shutdown:
+    """Gives requests in flight `seconds` to end after SIGTERM or SIGINT, then answers them 503.
+
+    Without it a client that is slow to send its body would hold the server up for ever: uvicorn
+    closes nothing, and ends no lifespan, before its connections have drained.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+        self._in_flight = set[asyncio.Task[None]]()
+        self._over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on; for the lifespan, listens for the signals as long as it lasts."""
+        if scope["type"] == "lifespan":
+            with self._signals():
+                await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - an ASGI server calls from a task
+        self._in_flight.add(task)
+        try:
+            await self._app(scope, receive, noting)
+        except asyncio.CancelledError:
+            if started or not self._over:
+                raise
+            task.uncancel()
+            answer = problem(503, "The service is stopping.", headers={"Retry-After": "1"})
+            await answer(scope, receive, send)
+        finally:
+            self._in_flight.discard(task)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Hears the signals besides whoever handles them already: the server."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals belong to the main thread: here somebody else ends the server
+            return
+        loop = asyncio.get_running_loop()
+        previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(loop.call_later, self._seconds, self._cut)
+            handler = previous[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+
+        for number in previous:
+            signal.signal(number, hear)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _cut(self) -> None:
+        self._over = True
+        for task in self._in_flight:
+            task.cancel()

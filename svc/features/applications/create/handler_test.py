@@ -1,0 +1,43 @@
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.applications.create import handler, repository
+
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+
+
+@pytest.fixture
+def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
+    return serve(handler)
+
+
+def test_the_answer_is_the_application_and_where_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(name: str, comments: str | None) -> dict[str, object]:
+        return {"id": ID, "name": name, "comments": comments}
+
+    monkeypatch.setattr(repository, "create", create)
+    response = client.post("/api/v1/applications", json={"name": "billing", "comments": "ours"})
+    assert response.status_code == 201
+    assert response.json() == {"id": ID, "name": "billing", "comments": "ours"}
+    assert response.headers["Location"] == f"/api/v1/applications/{ID}"
+
+
+def test_a_taken_name_is_a_conflict(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def create(*_: object) -> None:
+        raise repository.NameTaken
+
+    monkeypatch.setattr(repository, "create", create)
+    response = client.post("/api/v1/applications", json={"name": "billing"})
+    assert response.status_code == 409
+    assert "'billing'" in response.json()["detail"]
+
+
+def test_an_invalid_member_is_pointed_at(client: TestClient) -> None:
+    response = client.post("/api/v1/applications", json={"name": "billing", "comment": "ours"})
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/comment"]

@@ -1,0 +1,18 @@
+import pytest
+from pydantic import ValidationError
+
+from features.applications.get.models import GetApplicationResponse
+
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+ROW = {"id": ID, "name": "billing", "comments": None, "configuration_ids": [ID]}
+
+
+def test_a_response_is_the_row() -> None:
+    assert GetApplicationResponse.model_validate(ROW).model_dump() == ROW
+
+
+@pytest.mark.parametrize("member", sorted(ROW))
+def test_no_member_may_be_missing(member: str) -> None:
+    row = {name: value for name, value in ROW.items() if name != member}
+    with pytest.raises(ValidationError, match=f"{member}\n  Field required"):
+        GetApplicationResponse.model_validate(row)

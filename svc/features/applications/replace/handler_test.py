@@ -1,0 +1,66 @@
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.applications.replace import handler, repository
+
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+OTHER = "01K3Z5W8Q4R7T2V9X6Y1B3C5D8"
+PATH = f"/api/v1/applications/{ID}"
+
+
+@pytest.fixture
+def client(
+    serve: Callable[[ModuleType], TestClient], monkeypatch: pytest.MonkeyPatch
+) -> TestClient:
+    async def replace(id: str, name: str, comments: str | None) -> dict[str, object]:
+        return {"id": id, "name": name, "comments": comments}
+
+    monkeypatch.setattr(repository, "replace", replace)
+    return serve(handler)
+
+
+def test_the_answer_is_the_application_and_comments_left_out_become_null(
+    client: TestClient,
+) -> None:
+    response = client.put(PATH.replace(ID, ID.lower()), json={"name": "billing"})
+    assert response.status_code == 200
+    assert response.json() == {"id": ID, "name": "billing", "comments": None}
+
+
+def test_what_get_returned_is_accepted(client: TestClient) -> None:
+    got = {"id": ID, "name": "billing", "comments": "ours", "configuration_ids": [OTHER]}
+    response = client.put(PATH, json=got)
+    assert response.status_code == 200
+    assert response.json() == {"id": ID, "name": "billing", "comments": "ours"}
+
+
+def test_its_own_id_may_be_in_lower_case(client: TestClient) -> None:
+    assert client.put(PATH, json={"name": "billing", "id": ID.lower()}).status_code == 200
+
+
+def test_the_id_of_another_is_refused(client: TestClient) -> None:
+    response = client.put(PATH, json={"name": "billing", "id": OTHER})
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/id"]
+
+
+def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:
+    response = client.put("/api/v1/applications/1", json={"name": "billing"})
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"), [(repository.NotFound, 404), (repository.NameTaken, 409)]
+)
+def test_a_refusal_has_its_status(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception], status: int
+) -> None:
+    async def replace(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(repository, "replace", replace)
+    assert client.put(PATH, json={"name": "billing"}).status_code == status

@@ -1,0 +1,25 @@
+import asyncio
+
+import pytest
+
+from conftest import Listener
+from features.configurations.get import repository
+
+
+def test_one_select_reads_the_row_of_that_id_as_text(listener: Listener) -> None:
+    listener.rows = [{"body": '{"rate":1.10}'}]
+    assert asyncio.run(repository.get("C")) == '{"rate":1.10}'
+    [(kind, sql, values)] = listener.statements
+    assert kind == "read"
+    assert sql.startswith("select row_to_json(found)::text as body from ( ")
+    assert (
+        "select id, application_id, name, comments, config from configurations "
+        "where id = %(id)s ) as found" in sql
+    )
+    assert values == {"id": "C"}
+
+
+def test_no_row_is_not_found(listener: Listener) -> None:
+    listener.rows = []
+    with pytest.raises(repository.NotFound):
+        asyncio.run(repository.get("C"))

@@ -1,0 +1,81 @@
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.configurations.replace import handler, repository
+
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+OTHER = "01K3Z5W8Q4R7T2V9X6Y1B3C5D8"
+PATH = f"/api/v1/configurations/{ID}"
+LEAST = {"name": "production", "config": {}}
+
+
+@pytest.fixture
+def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
+    return serve(handler)
+
+
+@pytest.mark.parametrize(
+    ("members", "application_id"),
+    [("", None), (f', "id": "{ID.lower()}", "application_id": "{OTHER.lower()}"', OTHER)],
+)
+def test_the_document_goes_in_and_the_answer_out_untouched(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, members: str, application_id: str | None
+) -> None:
+    replaced = []
+
+    async def replace(*given: object) -> str:
+        replaced.append(given)
+        return '{"id":"…","config":{"rate":1.10}}'
+
+    monkeypatch.setattr(repository, "replace", replace)
+    text = f'{{"name": "production", "config": {{"rate": 1.10}}{members}}}'
+    response = client.put(PATH.replace(ID, ID.lower()), content=text)
+    assert response.status_code == 200
+    assert response.text == '{"id":"…","config":{"rate":1.10}}'
+    assert response.headers["Content-Type"] == "application/json"
+    assert replaced == [(ID, application_id, "production", None, '{"rate": 1.10}')]
+
+
+def test_the_id_of_another_is_refused(client: TestClient) -> None:
+    response = client.put(PATH, json={**LEAST, "id": OTHER})
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/id"]
+
+
+def test_a_config_left_out_is_refused(client: TestClient) -> None:
+    response = client.put(PATH, json={"name": "production"})
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/config"]
+
+
+def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:
+    response = client.put("/api/v1/configurations/1", json=LEAST)
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "pointers"),
+    [
+        (repository.NotFound, 404, []),
+        (repository.NameTaken, 409, []),
+        (repository.OtherApplication, 400, ["/application_id"]),
+    ],
+)
+def test_a_refusal_has_its_status(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: type[Exception],
+    status: int,
+    pointers: list[str],
+) -> None:
+    async def replace(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(repository, "replace", replace)
+    response = client.put(PATH, json=LEAST)
+    assert response.status_code == status
+    assert [error["pointer"] for error in response.json().get("errors", [])] == pointers
