@@ -69,9 +69,9 @@ $(own_uv):
 	@echo "Getting uv $(uv_version) from the Python package index into .tools"
 	@export PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore; \
 	if python3 -m pip --version >/dev/null 2>&1; then \
-		python3 -m pip install --quiet --upgrade --target $(@D)/.. uv==$(uv_version); \
+		python3 -m pip install -qq --upgrade --target $(@D)/.. uv==$(uv_version); \
 	else \
-		python3 -m venv --clear $(@D)/.. && $(@D)/python -m pip install --quiet uv==$(uv_version); \
+		python3 -m venv --clear $(@D)/.. && $(@D)/python -m pip install -qq uv==$(uv_version); \
 	fi || { echo "No uv: python3 needs pip or venv, and reach to the package index." \
 		"Or install uv yourself." >&2; exit 1; }
 

@@ -1,12 +1,13 @@
 """The words of the wire: what requests and responses are made of, and how a route reads them."""
 
 import re
+from asyncio import to_thread
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import ulid
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -25,7 +26,10 @@ from pydantic_extra_types.ulid import ULID
 
 from strict_json import NotJson, ObjectText, Unstorable, read_object
 
+LARGE_BODY_BYTES = 64 * 1024
+
 _ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
+_NO_NUL = r"^[^\u0000]*$"
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _SPACE = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _NAME = rf"^[^{_CONTROL}{_SPACE}]([^{_CONTROL}]*[^{_CONTROL}{_SPACE}])?$"
@@ -85,26 +89,31 @@ Name = Annotated[
 Comments = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
+    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": _NO_NUL}),
     Field(examples=["Owned by the payments team"]),
 ]
 """At most 1024 code points."""
 
-ConfigDocument = Annotated[
-    str,
-    PlainValidator(_object_text),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "additionalProperties": True,
-            "description": "Name/value pairs, at most 64 levels deep; numbers keep every digit.",
-        }
+_Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
+_Number = (
+    Literal[0]
+    | Annotated[float, Field(ge=1e-308, le=1.7976931348623157e308)]
+    | Annotated[float, Field(ge=-1.7976931348623157e308, le=-1e-308)]
+)
+type ConfigValue = bool | _Number | _Text | list[ConfigValue] | ConfigObject | None
+type ConfigObject = Annotated[
+    dict[str, ConfigValue],
+    Field(
+        description="Name/value pairs, at most 64 levels deep; numbers keep every digit.",
+        examples=[{"currency": "EUR", "retries": 3, "rates": {"standard": 0.19}}],
+        json_schema_extra={"propertyNames": {"pattern": _NO_NUL}},
     ),
-    Field(examples=[{"currency": "EUR", "retries": 3, "rates": {"standard": 0.19}}]),
 ]
+
+ConfigDocument = Annotated[str, PlainValidator(_object_text, json_schema_input_type=ConfigObject)]
 """A JSON object, as the text that was sent."""
 
-
-Limit = Annotated[int, BeforeValidator(_decimal), Query(ge=1, le=1000)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
 """The most items that a page holds."""
 
 
@@ -148,7 +157,10 @@ class ExactRoute(APIRoute):
         async def exact(request: Request) -> Response:
             request = _ExactRequest(request.scope, request.receive)
             if reads_body:
-                request.members = _members(await request.body())
+                body = await request.body()
+                # A large one would hold up every other request on the event loop.
+                small = len(body) <= LARGE_BODY_BYTES
+                request.members = _members(body) if small else await to_thread(_members, body)
             if query := request.scope["query_string"]:
                 _check_query(query, declared)
             return await handle(request)

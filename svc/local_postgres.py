@@ -81,7 +81,11 @@ def reset(dsn: Dsn) -> None:
 def _bring_up(dsn: Dsn, reason: str) -> None:
     if not _is_loopback(dsn):
         sys.exit(f"{_address(dsn)} is not on this machine, and cannot be used: {reason}")
-    if not _listens(dsn):
+    try:
+        listens = _listens(dsn)
+    except (ValueError, OverflowError):  # a port that is none
+        sys.exit(f"DATABASE_URL cannot be used: {reason}")
+    if not listens:
         compose = _compose() if dsn["port"] == "5432" else []
         _start_compose(compose, dsn) if compose else Embedded.here().start(dsn)
     _create_if_missing(dsn)
@@ -265,7 +269,7 @@ def _refusal(dsn: Dsn) -> str:
     try:
         psycopg2.connect(make_dsn(**dsn)).close()
     except psycopg2.OperationalError as error:
-        return str(error).strip().rpartition("failed: ")[2]
+        return str(error).strip().rpartition("failed: ")[2].splitlines()[0]
     return ""
 
 

@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Configuration documents of many applications, safely edited and handed out.",
         lifespan=lifespan,
         redirect_slashes=False,
+        separate_input_output_schemas=False,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )

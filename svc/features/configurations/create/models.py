@@ -1,15 +1,15 @@
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from fields import Comments, ConfigDocument, Name, RequestModel, Ulid
+from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
 
 
 class CreateConfigurationRequest(RequestModel):
     application_id: Ulid
     name: Name
     comments: Comments | None = None
-    config: ConfigDocument = "{}"
+    config: Annotated[ConfigDocument, Field(json_schema_extra={"default": {}})] = "{}"
 
 
 class CreateConfigurationResponse(BaseModel):
@@ -17,4 +17,4 @@ class CreateConfigurationResponse(BaseModel):
     application_id: Ulid
     name: Name
     comments: Comments | None
-    config: dict[str, Any]
+    config: ConfigObject

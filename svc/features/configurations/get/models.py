@@ -1,8 +1,6 @@
-from typing import Any
-
 from pydantic import BaseModel
 
-from fields import Comments, Name, Ulid
+from fields import Comments, ConfigObject, Name, Ulid
 
 
 class GetConfigurationResponse(BaseModel):
@@ -10,4 +8,4 @@ class GetConfigurationResponse(BaseModel):
     application_id: Ulid
     name: Name
     comments: Comments | None
-    config: dict[str, Any]
+    config: ConfigObject

@@ -69,4 +69,6 @@ def test_a_limit_is_1_to_1000(client: TestClient, limit: str) -> None:
 def test_any_other_query_is_refused(client: TestClient, query: str) -> None:
     response = client.get(f"/api/v1/configurations?{query}")
     assert response.status_code == 400
-    assert [error["parameter"] for error in response.json()["errors"]] == [query.split("=")[0]]
+    assert [error["parameter"] for error in response.json()["errors"]] == [
+        query.split("=", maxsplit=1)[0]
+    ]

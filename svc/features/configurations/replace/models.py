@@ -1,8 +1,8 @@
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from fields import Comments, ConfigDocument, Name, RequestModel, Ulid
+from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
 
 
 class ReplaceConfigurationRequest(RequestModel):
@@ -20,4 +20,4 @@ class ReplaceConfigurationResponse(BaseModel):
     application_id: Ulid
     name: Name
     comments: Comments | None
-    config: dict[str, Any]
+    config: ConfigObject
