@@ -83,7 +83,7 @@ def _bring_up(dsn: Dsn, reason: str) -> None:
         sys.exit(f"{_address(dsn)} is not on this machine, and cannot be used: {reason}")
     try:
         listens = _listens(dsn)
-    except (ValueError, OverflowError):  # a port that is none
+    except ValueError:  # the port is no number
         sys.exit(f"DATABASE_URL cannot be used: {reason}")
     if not listens:
         compose = _compose() if dsn["port"] == "5432" else []

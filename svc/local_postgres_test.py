@@ -243,10 +243,9 @@ def test_a_taken_port_is_told_with_the_program_that_has_it(
     assert "Set DATABASE_URL" in str(stopped.value)
 
 
-@pytest.mark.parametrize("port", ["5432x", "65536"])
-def test_a_port_that_is_none_is_told(dsn: Dsn, port: str) -> None:
-    with pytest.raises(SystemExit, match=f"DATABASE_URL cannot be used: .*{port}"):
-        local_postgres.up({**dsn, "port": port})
+def test_a_port_that_is_no_number_is_told(dsn: Dsn) -> None:
+    with pytest.raises(SystemExit, match=r"DATABASE_URL cannot be used: .*5432x"):
+        local_postgres.up({**dsn, "port": "5432x"})
 
 
 def test_a_program_that_the_system_does_not_show_is_another_program() -> None:
