@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     database_timeout_seconds: Seconds = 5
     shutdown_seconds: Seconds = 10
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    require_if_match: bool = False
+    history_keep_revisions: Annotated[int, Field(ge=0, lt=2**63)] = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -251,7 +251,13 @@ def empty(db: connection) -> None:
     if not name.endswith("_test"):
         raise RuntimeError(f"{name} is not a database of the tests")
     with db.cursor() as cursor:
-        cursor.execute("delete from applications")
+        cursor.execute(
+            "delete from applications;"
+            # History itself refuses to be emptied.
+            "alter table configuration_revisions disable trigger user;"
+            "delete from configuration_revisions;"
+            "alter table configuration_revisions enable trigger user"
+        )
 
 
 @pytest.fixture(scope="session")

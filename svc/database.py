@@ -185,7 +185,9 @@ class Database:
             options=f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
             f" -c lock_timeout={milliseconds}"
             f" -c idle_in_transaction_session_timeout={milliseconds}"
-            f" -c config_service.max_document_bytes={settings.max_body_bytes}",
+            " -c timezone=UTC"
+            f" -c config_service.max_document_bytes={settings.max_body_bytes}"
+            f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
         )
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import ulid
-from fastapi import Request, Response
+from fastapi import Header, HTTPException, Request, Response
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -24,8 +24,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_extra_types.ulid import ULID
 
+from config import settings
 from strict_json import NotJson, ObjectText, Unstorable, read_object
 
+_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 LARGE_BODY_BYTES = 64 * 1024
 
 _ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
@@ -115,6 +117,56 @@ ConfigDocument = Annotated[str, PlainValidator(_object_text, json_schema_input_t
 
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
 """The most items that a page holds."""
+
+
+def _entity_tags(lines: list[str] | None) -> list[str] | None:
+    if lines is None:
+        return None
+    text = ", ".join(lines)
+    if text.strip() == "*":
+        return ["*"]
+    if not re.fullmatch(r"[ \t,]*\0([ \t]*,[ \t]*\0?)*[ \t]*", _ENTITY_TAG.sub("\0", text)):
+        raise PydanticCustomError("entity_tag", "Input should be * or a list of entity tags")
+    return [match[0] for match in _ENTITY_TAG.finditer(text)]
+
+
+EntityTags = Annotated[list[str] | None, AfterValidator(_entity_tags), Header()]
+"""The value of If-Match or If-None-Match (RFC 9110 §13.1): `["*"]`, its entity tags, or None."""
+
+Revision = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_decimal)]
+"""The number of a revision: 1 when created, one more with each change."""
+
+
+def entity_tag(revision: int) -> str:
+    """The strong entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def matches(if_none_match: list[str] | None, tag: str) -> bool:
+    """Whether `tag` is among the tags, by the weak comparison (RFC 9110 §13.1.2)."""
+    given = {one.removeprefix("W/") for one in if_none_match or []}
+    return "*" in given or tag in given
+
+
+def expected_revisions(if_match: list[str] | None) -> list[int] | None:
+    """The revisions that If-Match lets a change start from, None for any.
+
+    By the strong comparison (RFC 9110 §13.1.1), so that a weak tag matches none. Where the service
+    requires a precondition, its absence matches none either.
+    """
+    if if_match is None:
+        return [] if settings().require_if_match else None
+    if if_match == ["*"]:
+        return None
+    return [int(tag[1:-1]) for tag in if_match if re.fullmatch('"[1-9][0-9]{0,17}"', tag)]
+
+
+def precondition_refusal(if_match: list[str] | None, revision: int | None) -> HTTPException:
+    """412, with the ETag of the current `revision` if there is one, or 428 without If-Match."""
+    headers = {"ETag": entity_tag(revision)} if revision else {}
+    if if_match is None:
+        return HTTPException(428, "A change needs If-Match.", headers)
+    return HTTPException(412, "The current revision is another than If-Match says.", headers)
 
 
 class RequestModel(BaseModel):

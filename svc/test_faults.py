@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,90 @@ def test_no_acknowledged_write_is_lost_when_the_database_is_killed(
     assert acknowledged <= kept.keys()
     assert kept.keys() <= acknowledged | unknown
     assert set(kept.values()) == {1}
+
+
+class Contention:
+    """Editors that read a document, and change it if it is still what they read."""
+
+    def __init__(self, servers: list[Server], documents: int) -> None:
+        self.bases = [server.client.base_url for server in servers]
+        self.over = threading.Event()
+        self.paths = list[str]()
+        client = servers[0].client
+        for number in range(documents):
+            owner = create(client, f"owner {number}").json()["id"]
+            body = {"application_id": owner, "name": "contended"}
+            self.paths.append(client.post(CONFIGURATIONS, json=body).headers["location"])
+        # For each document, the successful changes: from and to which revision, and the value.
+        self.changes: list[list[tuple[int, int, str]]] = [[] for _ in self.paths]
+        self.unknown = set[str]()
+
+    def edit(self, editor: int) -> None:
+        """Goes on, now through one instance and now through another, until it is over."""
+        turn = 0
+        with httpx.Client(timeout=20) as client:
+            while not self.over.is_set():
+                turn += 1
+                document = (editor + turn) % len(self.paths)
+                base = self.bases[(editor + turn) % len(self.bases)]
+                with suppress(httpx.TransportError):  # the instance is being killed
+                    self._change(
+                        client, base.join(self.paths[document]), document, f"{editor}-{turn}"
+                    )
+
+    def _change(self, client: httpx.Client, url: httpx.URL, document: int, value: str) -> None:
+        found = client.get(url)
+        if found.status_code != 200:
+            assert found.status_code == 503
+            return
+        tag = found.headers["etag"]
+        body = {"name": "contended", "config": {"value": value}}
+        self.unknown.add(value)
+        answer = client.put(url, json=body, headers={"If-Match": tag})
+        assert answer.status_code in {200, 412, 503}, answer.text
+        if answer.status_code == 503 and "unknown" in answer.json()["detail"]:
+            return
+        self.unknown.remove(value)
+        if answer.status_code == 200:
+            new = answer.headers["etag"]
+            self.changes[document].append((int(tag[1:-1]), int(new[1:-1]), value))
+
+
+def test_compare_and_set_makes_one_unforked_chain_under_faults(
+    postgres: Postgres, seconds: float
+) -> None:
+    with serving(postgres.dsn) as one, serving(postgres.dsn) as two:
+        contention = Contention([one, two], documents=5)
+        kills = 0
+        with ThreadPoolExecutor(16) as editors:
+            work = [editors.submit(contention.edit, number) for number in range(16)]
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                time.sleep(min(2, seconds / 4))
+                for victim in (postgres, two) if kills % 4 else (postgres,):
+                    victim.kill()
+                    victim.start()
+                    kills += 1
+            contention.over.set()
+            for done in work:
+                done.result()
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        for path, made in zip(contention.paths, contention.changes, strict=True):
+            cursor.execute(
+                "select revision, config ->> 'value' from configuration_revisions"
+                " where configuration_id = %s order by revision",
+                (path.rpartition("/")[2],),
+            )
+            history = dict(cursor.fetchall())
+            assert list(history) == list(range(1, len(history) + 1))
+            assert all(new == old + 1 for old, new, _ in made)
+            assert len({new for _, new, _ in made}) == len(made)
+            assert all(history[new] == value for _, new, value in made)
+            confirmed = {value for _, _, value in made}
+            assert set(history.values()) <= confirmed | contention.unknown | {None}
+    changes = sum(map(len, contention.changes))
+    print(f"{kills} kills, {changes} successful changes, {len(contention.unknown)} unknown")
+    assert changes > 0
 
 
 class Cutter:

@@ -1,6 +1,6 @@
 from fastapi import APIRouter, HTTPException, Response
 
-from fields import ExactRoute
+from fields import ExactRoute, entity_tag
 
 from . import repository
 from .models import CreateApplicationRequest, CreateApplicationResponse
@@ -22,4 +22,5 @@ async def create_application(
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
     response.headers["Location"] = f"/api/v1/applications/{created['id']}"
+    response.headers["ETag"] = entity_tag(1)
     return CreateApplicationResponse(**created)

@@ -5,10 +5,30 @@ class NotFound(Exception):
     """There is no such application."""
 
 
-async def delete(id: str) -> None:
-    """Deletes the application and, by its foreign key, its configurations. Raises NotFound."""
+class PreconditionFailed(Exception):
+    """The application is at another revision, the exception's argument."""
+
+
+async def delete(id: str, revisions: list[int] | None) -> None:
+    """Deletes the application and, by its foreign key, its configurations.
+
+    `revisions` are those it may be at. Raises NotFound or PreconditionFailed.
+    """
     rows = await database.write(
-        "delete from applications where id = %(id)s returning id", {"id": id}
+        """
+        with found as (
+            select revision from applications where id = %(id)s for update
+        ), deleted as (
+            delete from applications using found
+            where applications.id = %(id)s
+            and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
+            returning applications.id
+        )
+        select revision, exists (select from deleted) as deleted from found
+        """,
+        {"id": id, "revisions": revisions},
     )
     if not rows:
         raise NotFound
+    if not rows[0]["deleted"]:
+        raise PreconditionFailed(rows[0]["revision"])

@@ -1,6 +1,6 @@
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Response
 
-from fields import ExactRoute, Ulid
+from fields import EntityTags, ExactRoute, Ulid, entity_tag, matches
 
 from . import repository
 from .models import GetApplicationResponse
@@ -10,11 +10,23 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
 
 @router.get(
     "/api/v1/applications/{id}",
-    responses={404: {"description": "There is no such application"}},
+    response_model=GetApplicationResponse,
+    responses={
+        304: {"description": "It is what If-None-Match says"},
+        404: {"description": "There is no such application"},
+    },
 )
-async def get_application(id: Ulid) -> GetApplicationResponse:
+async def get_application(
+    id: Ulid, response: Response, if_none_match: EntityTags = None
+) -> GetApplicationResponse | Response:
     """An application, with the ids of all its configurations, ascending."""
     try:
-        return GetApplicationResponse(**await repository.get(id))
+        found = await repository.get(id)
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
+    tag = entity_tag(found["revision"])
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if matches(if_none_match, tag):
+        return Response(None, 304, headers)
+    response.headers.update(headers)
+    return GetApplicationResponse(**found)

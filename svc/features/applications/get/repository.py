@@ -6,10 +6,13 @@ class NotFound(Exception):
 
 
 async def get(id: str) -> database.Row:
-    """The row: `id`, `name`, `comments` and `configuration_ids`, ascending. Raises NotFound."""
+    """The row: `id`, `name`, `comments`, `revision` and `configuration_ids`, ascending.
+
+    Raises NotFound.
+    """
     rows = await database.read(
         """
-        select id, name, comments, array(
+        select id, name, comments, revision, array(
             select configurations.id from configurations
             where application_id = applications.id order by configurations.id
         ) as configuration_ids

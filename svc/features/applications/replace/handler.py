@@ -1,6 +1,14 @@
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Response
 
-from fields import ExactRoute, Ulid, invalid
+from fields import (
+    EntityTags,
+    ExactRoute,
+    Ulid,
+    entity_tag,
+    expected_revisions,
+    invalid,
+    precondition_refusal,
+)
 
 from . import repository
 from .models import ReplaceApplicationRequest, ReplaceApplicationResponse
@@ -13,18 +21,25 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
     responses={
         404: {"description": "There is no such application"},
         409: {"description": "The name is taken"},
+        412: {"description": "If-Match names another revision"},
+        428: {"description": "If-Match is required"},
     },
 )
 async def replace_application(
-    id: Ulid, body: ReplaceApplicationRequest
+    id: Ulid, body: ReplaceApplicationRequest, response: Response, if_match: EntityTags = None
 ) -> ReplaceApplicationResponse:
     """Replace an application. `comments` left out become null."""
     if body.id not in (None, id):
         raise invalid("body", "id", detail="This is not the id of the path")
     try:
-        replaced = await repository.replace(id, body.name, body.comments)
+        replaced = await repository.replace(
+            id, body.name, body.comments, expected_revisions(if_match)
+        )
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
+    except repository.PreconditionFailed as failed:
+        raise precondition_refusal(if_match, failed.args[0]) from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+    response.headers["ETag"] = entity_tag(replaced["revision"])
     return ReplaceApplicationResponse(**replaced)

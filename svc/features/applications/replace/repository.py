@@ -7,20 +7,36 @@ class NotFound(Exception):
     """There is no such application."""
 
 
+class PreconditionFailed(Exception):
+    """The application is at another revision, the exception's argument."""
+
+
 class NameTaken(Exception):
     """Another application has this name."""
 
 
-async def replace(id: str, name: str, comments: str | None) -> database.Row:
-    """The row as it is now: `id`, `name`, `comments`. Raises NotFound or NameTaken."""
+async def replace(
+    id: str, name: str, comments: str | None, revisions: list[int] | None
+) -> database.Row:
+    """The row as it is now: `id`, `name`, `comments`, `revision`.
+
+    `revisions` are those it may be at. Raises NotFound, PreconditionFailed or NameTaken.
+    """
     try:
         rows = await database.write(
             """
-            update applications set name = %(name)s, comments = %(comments)s
-            where id = %(id)s
-            returning id, name, comments
+            with found as (
+                select revision from applications where id = %(id)s for no key update
+            ), replaced as (
+                update applications set name = %(name)s, comments = %(comments)s
+                from found
+                where applications.id = %(id)s
+                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
+                returning applications.*
+            )
+            select found.revision as found, replaced.* from found left join replaced on true
             """,
-            {"id": id, "name": name, "comments": comments},
+            {"id": id, "name": name, "comments": comments, "revisions": revisions},
         )
     except UniqueViolation as error:
         if error.diag.constraint_name == "applications_name_key":
@@ -28,4 +44,6 @@ async def replace(id: str, name: str, comments: str | None) -> database.Row:
         raise
     if not rows:
         raise NotFound
+    if rows[0]["id"] is None:
+        raise PreconditionFailed(rows[0]["found"])
     return rows[0]

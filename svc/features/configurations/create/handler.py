@@ -1,6 +1,6 @@
 from fastapi import APIRouter, HTTPException, Response
 
-from fields import ExactRoute, invalid
+from fields import ExactRoute, entity_tag, invalid
 
 from . import repository
 from .models import CreateConfigurationRequest, CreateConfigurationResponse
@@ -26,5 +26,5 @@ async def create_configuration(body: CreateConfigurationRequest) -> Response:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
-    headers = {"Location": f"/api/v1/configurations/{created['id']}"}
+    headers = {"Location": f"/api/v1/configurations/{created['id']}", "ETag": entity_tag(1)}
     return Response(created["body"], 201, headers, "application/json")

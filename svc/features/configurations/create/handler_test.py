@@ -38,6 +38,17 @@ def test_the_document_goes_in_and_the_answer_out_untouched(
     assert created == [(OWNER, "production", None, config)]
 
 
+def test_a_document_too_large_to_give_back_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(*_: object) -> None:
+        raise repository.TooLarge
+
+    monkeypatch.setattr(repository, "create", create)
+    response = client.post(PATH, json={"application_id": OWNER, "name": "production"})
+    assert response.status_code == 413
+
+
 def test_a_taken_name_is_a_conflict(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def create(*_: object) -> None:
         raise repository.NameTaken

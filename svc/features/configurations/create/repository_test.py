@@ -2,7 +2,7 @@ import asyncio
 import re
 
 import pytest
-from psycopg2.errors import ForeignKeyViolation, UniqueViolation
+from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
 from conftest import Listener, violation
 from features.configurations.create import repository
@@ -41,6 +41,12 @@ def test_the_foreign_key_tells_that_there_is_no_such_application(listener: Liste
         create()
 
 
+def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
+    listener.error = violation(CheckViolation, "configurations_config_fits")
+    with pytest.raises(repository.TooLarge):
+        create()
+
+
 def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener) -> None:
     listener.error = violation(UniqueViolation, "configurations_application_id_name_key")
     with pytest.raises(repository.NameTaken):
@@ -52,6 +58,7 @@ def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener)
     [
         violation(UniqueViolation, "configurations_pkey"),
         violation(ForeignKeyViolation, "configurations_other_fkey"),
+        violation(CheckViolation, "configurations_config_object"),
     ],
 )
 def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:

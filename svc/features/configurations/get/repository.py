@@ -5,18 +5,18 @@ class NotFound(Exception):
     """There is no such configuration."""
 
 
-async def get(id: str) -> str:
-    """The configuration as JSON text, as PostgreSQL prints it. Raises NotFound."""
+async def get(id: str) -> database.Row:
+    """Its `body`, the JSON text that PostgreSQL prints, and its `revision`. Raises NotFound."""
     rows = await database.read(
         """
-        select row_to_json(found)::text as body from (
-            select id, application_id, name, comments, config from configurations
-            where id = %(id)s
-        ) as found
+        select revision, (
+            select row_to_json(answer)::text
+            from (select id, application_id, name, comments, config) as answer
+        ) as body
+        from configurations where id = %(id)s
         """,
         {"id": id},
     )
     if not rows:
         raise NotFound
-    body: str = rows[0]["body"]
-    return body
+    return rows[0]

@@ -1,6 +1,14 @@
 from fastapi import APIRouter, HTTPException, Response
 
-from fields import ExactRoute, Ulid, invalid
+from fields import (
+    EntityTags,
+    ExactRoute,
+    Ulid,
+    entity_tag,
+    expected_revisions,
+    invalid,
+    precondition_refusal,
+)
 
 from . import repository
 from .models import ReplaceConfigurationRequest, ReplaceConfigurationResponse
@@ -14,23 +22,35 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     responses={
         404: {"description": "There is no such configuration"},
         409: {"description": "The name is taken in its application"},
+        412: {"description": "If-Match names another revision"},
+        428: {"description": "If-Match is required"},
     },
 )
-async def replace_configuration(id: Ulid, body: ReplaceConfigurationRequest) -> Response:
+async def replace_configuration(
+    id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
+) -> Response:
     """Replace a configuration. `comments` left out become null; `config` may not be left out."""
     if body.id not in (None, id):
         raise invalid("body", "id", detail="This is not the id of the path")
     try:
         replaced = await repository.replace(
-            id, body.application_id, body.name, body.comments, body.config
+            id,
+            body.application_id,
+            body.name,
+            body.comments,
+            body.config,
+            expected_revisions(if_match),
         )
     except repository.NotFound:
         raise HTTPException(404, "There is no such configuration.") from None
     except repository.OtherApplication:
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
+    except repository.PreconditionFailed as failed:
+        raise precondition_refusal(if_match, failed.args[0]) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
-    return Response(replaced, media_type="application/json")
+    headers = {"ETag": entity_tag(replaced["revision"])}
+    return Response(replaced["body"], 200, headers, "application/json")

@@ -62,6 +62,7 @@ def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:
     [
         (repository.NotFound, 404, []),
         (repository.NameTaken, 409, []),
+        (repository.TooLarge, 413, []),
         (repository.OtherApplication, 400, ["/application_id"]),
     ],
 )

@@ -53,5 +53,6 @@ def test_a_name_and_a_config_are_required(member: str) -> None:
 
 
 def test_a_response_is_the_configuration() -> None:
-    body = {"id": ID, "application_id": ID, "name": "production", "comments": None, "config": {}}
+    ids = {"id": ID, "application_id": ID}
+    body = {**ids, "name": "production", "comments": None, "config": {"a": {"b": 1}}}
     assert ReplaceConfigurationResponse.model_validate(body).model_dump() == body

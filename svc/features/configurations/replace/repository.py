@@ -11,6 +11,10 @@ class OtherApplication(Exception):
     """The configuration belongs to another application than the one given."""
 
 
+class PreconditionFailed(Exception):
+    """The configuration is at another revision, the exception's argument."""
+
+
 class TooLarge(Exception):
     """The document, as PostgreSQL prints it, is larger than a body may be."""
 
@@ -20,24 +24,37 @@ class NameTaken(Exception):
 
 
 async def replace(
-    id: str, application_id: str | None, name: str, comments: str | None, config: str
-) -> str:
-    """The configuration as it is now, as JSON text. `config` is JSON text, `application_id` the one
-    it must belong to. Raises NotFound, OtherApplication, TooLarge or NameTaken.
+    id: str,
+    application_id: str | None,
+    name: str,
+    comments: str | None,
+    config: str,
+    revisions: list[int] | None,
+) -> database.Row:
+    """The configuration as it is now: its `body` as JSON text, and its `revision`.
+
+    `config` is JSON text, `application_id` the one it must belong to, `revisions` those it may be
+    at. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or NameTaken.
     """
     try:
         rows = await database.write(
             """
             with found as (
-                select application_id from configurations where id = %(id)s
+                select application_id, revision from configurations where id = %(id)s for no key update
             ), replaced as (
                 update configurations
                 set name = %(name)s, comments = %(comments)s, config = %(config)s
-                where id = %(id)s
-                and application_id = coalesce(%(application_id)s, application_id)
-                returning id, application_id, name, comments, config
+                from found
+                where configurations.id = %(id)s
+                and found.application_id = coalesce(%(application_id)s, found.application_id)
+                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
+                returning configurations.*
+            ), answer as (
+                select id, application_id, name, comments, config from replaced
             )
-            select application_id, (select row_to_json(replaced)::text from replaced) as body
+            select found.application_id, found.revision as found,
+                (select revision from replaced) as revision,
+                (select row_to_json(answer)::text from answer) as body
             from found
             """,
             {
@@ -46,6 +63,7 @@ async def replace(
                 "name": name,
                 "comments": comments,
                 "config": config,
+                "revisions": revisions,
             },
         )
     except CheckViolation as error:
@@ -60,7 +78,6 @@ async def replace(
         raise NotFound
     if application_id not in (None, rows[0]["application_id"]):
         raise OtherApplication
-    if rows[0]["body"] is None:  # deleted while this statement waited for it
-        raise NotFound
-    body: str = rows[0]["body"]
-    return body
+    if rows[0]["body"] is None:
+        raise PreconditionFailed(rows[0]["found"])
+    return rows[0]

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import CheckViolation, UniqueViolation
 
 from conftest import Listener, violation
 from features.configurations.replace import repository
@@ -50,14 +50,27 @@ def test_a_row_deleted_meanwhile_is_not_found(listener: Listener) -> None:
         replace("A")
 
 
+def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
+    listener.error = violation(CheckViolation, "configurations_config_fits")
+    with pytest.raises(repository.TooLarge):
+        replace()
+
+
 def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener) -> None:
     listener.error = violation(UniqueViolation, "configurations_application_id_name_key")
     with pytest.raises(repository.NameTaken):
         replace()
 
 
-def test_another_constraint_passes_untouched(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "configurations_pkey")
-    with pytest.raises(UniqueViolation) as raised:
+@pytest.mark.parametrize(
+    "error",
+    [
+        violation(UniqueViolation, "configurations_pkey"),
+        violation(CheckViolation, "configurations_config_object"),
+    ],
+)
+def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:
+    listener.error = error
+    with pytest.raises(type(error)) as raised:
         replace()
-    assert raised.value is listener.error
+    assert raised.value is error

@@ -1,0 +1,84 @@
+import asyncio
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from edge.paths import Paths
+
+
+def ask(scope: Scope) -> tuple[Scope, list[Message]]:
+    """The scope that reaches the app behind `Paths`, and the messages that come back."""
+    seen: list[Scope] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]})
+        await send({"type": "http.response.body", "body": b"some", "more_body": True})
+        await send({"type": "http.response.body", "body": b"more"})
+
+    async def receive() -> Message:
+        raise AssertionError("nothing asks for a body")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(Paths(app)(scope, receive, send))
+    [reached] = seen
+    return reached, sent
+
+
+def http(path: str, method: str = "GET") -> Scope:
+    return {"type": "http", "method": method, "path": path, "headers": [(b"host", b"elsewhere")]}
+
+
+@pytest.mark.parametrize(
+    ("path", "reached"),
+    [
+        ("/things", "/things"),
+        ("/things/", "/things"),
+        ("/things/a/", "/things/a"),
+        ("/things//", "/things/"),
+        ("/", "/"),
+        ("//", "/"),
+        ("", ""),
+        ("/thi/ngs", "/thi/ngs"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_one_trailing_slash_is_stripped_and_never_that_of_the_root(
+    path: str, reached: str, method: str
+) -> None:
+    assert ask(http(path, method))[0]["path"] == reached
+
+
+def test_a_trailing_slash_is_no_redirect() -> None:
+    _, sent = ask(http("/things/"))
+    assert sent == ask(http("/things"))[1]
+
+
+def test_head_is_get_without_the_body() -> None:
+    scope, head = ask(http("/things", "HEAD"))
+    _, get = ask(http("/things"))
+    assert scope["method"] == "GET"
+    assert head == [get[0], *({**message, "body": b""} for message in get[1:])]
+    assert b"".join(message["body"] for message in get[1:]) == b"somemore"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "head"])
+def test_another_method_stays_what_it_is(method: str) -> None:
+    scope, sent = ask(http("/things", method))
+    assert scope["method"] == method
+    assert sent[1]["body"] == b"some"
+
+
+def test_the_server_s_own_scope_is_left_as_it_was() -> None:
+    given = http("/things/", "HEAD")
+    ask(given)
+    assert given == http("/things/", "HEAD")
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_what_is_not_http_passes_untouched(kind: str) -> None:
+    given = {"type": kind, "path": "/things/"}
+    assert ask(given)[0] is given

@@ -1,0 +1,54 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException, Response
+
+from fields import (
+    EntityTags,
+    ExactRoute,
+    Ulid,
+    entity_tag,
+    expected_revisions,
+    invalid,
+    precondition_refusal,
+)
+
+from . import repository
+from .models import PatchConfigurationRequest, PatchConfigurationResponse
+
+router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+
+
+@router.patch(
+    "/api/v1/configurations/{id}",
+    response_model=PatchConfigurationResponse,
+    responses={
+        404: {"description": "There is no such configuration"},
+        409: {"description": "The name is taken in its application"},
+        412: {"description": "If-Match names another revision"},
+        428: {"description": "If-Match is required"},
+    },
+)
+async def patch_configuration(
+    id: Ulid,
+    body: Annotated[PatchConfigurationRequest, Body(media_type="application/merge-patch+json")],
+    if_match: EntityTags = None,
+) -> Response:
+    """Change part of a configuration by a merge patch (RFC 7396), atomically."""
+    members = body.model_dump(exclude_unset=True)
+    if members.get("id", id) != id:
+        raise invalid("body", "id", detail="This is not the id of the path")
+    try:
+        patched = await repository.patch(id, members, expected_revisions(if_match))
+    except repository.NotFound:
+        raise HTTPException(404, "There is no such configuration.") from None
+    except repository.OtherApplication:
+        detail = "A configuration stays with its application"
+        raise invalid("body", "application_id", detail=detail) from None
+    except repository.PreconditionFailed as failed:
+        raise precondition_refusal(if_match, failed.args[0]) from None
+    except repository.TooLarge:
+        raise HTTPException(413, "The document is too large as it would be given back.") from None
+    except repository.NameTaken:
+        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+    headers = {"ETag": entity_tag(patched["revision"])}
+    return Response(patched["body"], 200, headers, "application/json")

@@ -1,0 +1,24 @@
+import database
+
+
+class NotFound(Exception):
+    """There is no such revision."""
+
+
+async def get(id: str, revision: int) -> str:
+    """The configuration as it was, as JSON text. Raises NotFound."""
+    rows = await database.read(
+        """
+        select row_to_json(found)::text as body from (
+            select configuration_id as id, application_id, name, comments, config,
+                revision, action, actor, recorded_at
+            from configuration_revisions
+            where configuration_id = %(id)s and revision = %(revision)s
+        ) as found
+        """,
+        {"id": id, "revision": revision},
+    )
+    if not rows:
+        raise NotFound
+    body: str = rows[0]["body"]
+    return body
