@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     require_if_match: bool = False
     history_keep_revisions: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    max_wait_seconds: Seconds = 60
+    max_watchers: Annotated[int, Field(ge=0)] = 10_000
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

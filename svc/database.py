@@ -9,9 +9,9 @@ import os
 import select
 import socket
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -20,6 +20,7 @@ from psycopg2.extras import RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
 from config import Settings
+from listener import Listener, Versions
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
@@ -94,10 +95,12 @@ class _Statement:
         self._lock = threading.Lock()
         self._running_on: connection | None = None
         self._sent = False
+        self.on_start: Callable[[], object] = lambda: None
         self._abandoned = False
 
     def run(self) -> list[Row]:
         """The rows; raises what the module's exceptions say, or psycopg2's own error."""
+        self.on_start()
         try:
             return self._attempt()
         except _SafeToRetry:
@@ -108,6 +111,7 @@ class _Statement:
 
     def abandon(self) -> Unavailable:
         """Gives up: frees the worker thread from a server that does not answer."""
+        self.on_start()
         with self._lock:
             self._abandoned = True
             if self._running_on is not None and not self._running_on.closed:
@@ -191,20 +195,60 @@ class Database:
         )
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
+        self._queued_reads = dict[tuple[str, str], tuple[_Statement, asyncio.Future[list[Row]]]]()
+        self.listener = Listener(settings.direct_url, self._versions)
+        self.max_watchers = settings.max_watchers
 
-    async def run(self, sql: str, values: Values | None, *, writes: bool) -> list[Row]:
-        """See `read` and `write`."""
+    async def read(self, sql: str, values: Values | None) -> list[Row]:
+        """See the module's `read`."""
+        key = (sql, repr(values))
+        queued = self._queued_reads.get(key)
+        if queued is None:
+            statement = _Statement(self._pool, sql, values, writes=False)
+            statement.on_start = lambda: self._queued_reads.pop(key, None)
+            queued = self._queued_reads[key] = statement, self._submit(statement)
+        # Who joins a read that has not begun sees what one of his own would see.
+        return await self._answer(*queued)
+
+    async def write(self, sql: str, values: Values | None) -> list[Row]:
+        """See the module's `write`."""
+        statement = _Statement(self._pool, sql, values, writes=True)
+        return await self._answer(statement, self._submit(statement))
+
+    def _submit(self, statement: _Statement) -> asyncio.Future[list[Row]]:
         if not self._room.acquire(blocking=False):
             raise Overloaded("The service is full.")
-        statement = _Statement(self._pool, sql, values, writes=writes)
         future = self._workers.submit(statement.run)
         # Counted where the work ends, not where it is waited for: a client may hang up before.
         future.add_done_callback(lambda _: self._room.release())
+        answer = asyncio.wrap_future(future)
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return answer
+
+    async def _answer(self, statement: _Statement, future: asyncio.Future[list[Row]]) -> list[Row]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(future)
+                return await asyncio.shield(future)
         except TimeoutError:
             raise statement.abandon() from None
+
+    async def _versions(self, ids: list[str]) -> Versions:
+        """What the listener compares: it differs after each change of an id; none if unknown."""
+        with suppress(Unavailable):
+            rows = await self.read(
+                """
+                select id, array[
+                    (select revision from configurations where id = watched.id),
+                    (select revision from applications where id = watched.id),
+                    (select max(sequence) from configuration_revisions
+                        where application_id = watched.id)
+                ] as version
+                from unnest(%(ids)s::text[]) as watched (id)
+                """,
+                {"ids": ids},
+            )
+            return {row["id"]: row["version"] for row in rows}
+        return {}
 
     def close(self) -> None:
         """Lets what is running end, drops what is queued, then closes the connections."""
@@ -220,9 +264,12 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
     """The database for the time of the block; one such block per process."""
     global _database  # noqa: PLW0603 - the pool is the one thing a process shares
     _database = Database(settings)
+    listening = asyncio.create_task(_database.listener.run())
     try:
         yield
     finally:
+        listening.cancel()
+        await asyncio.wait([listening])
         _database.close()
         _database = None
 
@@ -239,7 +286,7 @@ async def read(sql: str, values: Values | None = None) -> list[Row]:
     Raises Unavailable, Overloaded or Unstorable, and psycopg2.Error for whatever else PostgreSQL
     refuses. Answers or raises within `database_timeout_seconds`.
     """
-    return await _current().run(sql, values, writes=False)
+    return await _current().read(sql, values)
 
 
 async def write(sql: str, values: Values | None = None) -> list[Row]:
@@ -247,4 +294,25 @@ async def write(sql: str, values: Values | None = None) -> list[Row]:
 
     Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
     """
-    return await _current().run(sql, values, writes=True)
+    return await _current().write(sql, values)
+
+
+async def wait[T](
+    id: str, look: Callable[[], Awaitable[T]], done: Callable[[T], bool], seconds: float
+) -> T:
+    """What `look` sees once it is `done`, at the latest after `seconds`.
+
+    It looks at once, and again after each change of the application or configuration `id`, through
+    whichever instance that was made. Waiting holds no thread and no connection. Raises Overloaded
+    where `max_watchers` wait already, and what `look` raises.
+    """
+    current = _current()
+    if current.listener.watchers >= current.max_watchers:
+        raise Overloaded("The service has all the watchers that it takes.")
+    return await current.listener.wait(id, look, done, seconds)
+
+
+def stop_waiting() -> None:
+    """Lets every wait end at once, because the service stops."""
+    if _database is not None:
+        _database.listener.stop_waiting()

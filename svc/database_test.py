@@ -69,7 +69,7 @@ class Cursor:
 
 
 class Server:
-    """In the place of PostgreSQL: gives one answer after the other to one statement after another."""
+    """In the place of PostgreSQL: each statement gets the next of `answers`."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -98,7 +98,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def configured(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{"database_pool_size": 1, **given})
+    return Settings(**{"_env_file": None, "database_pool_size": 1, **given})
 
 
 def during(work: Callable[[], Coroutine[Any, Any, Any]], **given: Any) -> Any:
@@ -260,7 +260,8 @@ def test_a_database_that_cannot_be_connected_to_twice_is_unavailable(
     with pytest.raises(Unavailable) as raised:
         ask()
     assert raised.type is Unavailable
-    assert server.connecting == server.executed == []
+    assert server.connecting == []
+    assert server.executed == []
 
 
 @both

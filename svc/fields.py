@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import ulid
 from fastapi import Header, HTTPException, Request, Response
+from fastapi._compat import is_sequence_field
 from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -115,6 +116,9 @@ type ConfigObject = Annotated[
 ConfigDocument = Annotated[str, PlainValidator(_object_text, json_schema_input_type=ConfigObject)]
 """A JSON object, as the text that was sent."""
 
+Sequence = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_decimal)]
+"""The number of a change within its application; the changes begin behind 0."""
+
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
 """The most items that a page holds."""
 
@@ -146,6 +150,22 @@ def matches(if_none_match: list[str] | None, tag: str) -> bool:
     """Whether `tag` is among the tags, by the weak comparison (RFC 9110 §13.1.2)."""
     given = {one.removeprefix("W/") for one in if_none_match or []}
     return "*" in given or tag in given
+
+
+Prefer = Annotated[list[str] | None, Header()]
+"""The preferences of the request (RFC 7240)."""
+
+
+def wait_seconds(prefer: list[str] | None) -> int | None:
+    """How long the request prefers to wait (`wait=30`), at most MAX_WAIT_SECONDS; None: not at all.
+
+    A preference that is not understood counts as not given (RFC 7240 §2).
+    """
+    for preference in ",".join(prefer or []).split(","):
+        match = re.fullmatch(r'wait\s*=\s*"?([0-9]{1,9})"?', preference.split(";")[0].strip(), re.I)
+        if match:
+            return min(int(match[1]), int(settings().max_wait_seconds))
+    return None
 
 
 def expected_revisions(if_match: list[str] | None) -> list[int] | None:
@@ -203,7 +223,8 @@ class ExactRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's hook: wraps its handler with the checks above."""
         handle = super().get_route_handler()
-        declared = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+        parameters = get_flat_dependant(self.dependant).query_params
+        repeatable = {field.alias: is_sequence_field(field) for field in parameters}
         reads_body = self.body_field is not None
 
         async def exact(request: Request) -> Response:
@@ -214,7 +235,7 @@ class ExactRoute(APIRoute):
                 small = len(body) <= LARGE_BODY_BYTES
                 request.members = _members(body) if small else await to_thread(_members, body)
             if query := request.scope["query_string"]:
-                _check_query(query, declared)
+                _check_query(query, repeatable)
             return await handle(request)
 
         return exact
@@ -234,7 +255,7 @@ def _members(body: bytes) -> dict[str, Any]:
         ) from None
 
 
-def _check_query(query: bytes, declared: set[str]) -> None:
+def _check_query(query: bytes, repeatable: dict[str, bool]) -> None:
     try:
         if re.search(rb"%(?![0-9A-Fa-f]{2})", query):
             raise ValueError
@@ -243,7 +264,7 @@ def _check_query(query: bytes, declared: set[str]) -> None:
         raise invalid("query", detail="The query is not percent-encoded UTF-8") from None
     given = [name for name, _ in pairs]
     for name in dict.fromkeys(given):
-        if name not in declared:
+        if name not in repeatable:
             raise invalid("query", name, detail="There is no such parameter here")
-        if given.count(name) > 1:
+        if given.count(name) > 1 and not repeatable[name]:
             raise invalid("query", name, detail="This parameter counts once")

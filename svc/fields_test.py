@@ -56,7 +56,7 @@ def test_a_ulid_is_taken_in_either_case_and_given_in_upper_case(text: str) -> No
         " " + ID[1:],
         "8" + "0" * 25,
         *(ID[:-1] + letter for letter in "ILOUilou-_"),
-        "０" + ID[1:],
+        "\uff10" + ID[1:],
         "0198fe5e-22e4-4e1f-a4b7-36f085961da7",
         ID.encode(),
         1,
@@ -200,8 +200,10 @@ def test_a_limit_is_taken_up_to_its_limits(client: TestClient, limit: int) -> No
 
 @pytest.mark.parametrize(
     "limit",
-    ["0", "1001", "-1", "", "+5", "%205", "1.0", "1e2", "1_0", "0x10", "ten", "9" * 19, "9" * 5000]
-    + ["%EF%BC%91", "5%00", "true"],
+    [
+        *("0", "1001", "-1", "", "+5", "%205", "1.0", "1e2", "1_0", "0x10", "ten", "true"),
+        *("9" * 19, "9" * 5000, "%EF%BC%91", "5%00"),
+    ],
 )
 def test_another_limit_is_refused(client: TestClient, limit: str) -> None:
     [error] = refused(client, f"/things?limit={limit}")

@@ -1,7 +1,7 @@
 """The app factory: settings, the database, the edge, and every slice that lies in `features`.
 
-What slices share is the pool (`database`), the settings (`config`) and the words of the wire
-(`fields`). A new slice is a new folder: nothing here names one.
+What slices share is the pool and its listener (`database`), the settings (`config`) and the words
+of the wire (`fields`). A new slice is a new folder: nothing here names one.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 import database
 import migrations
 from config import Settings, settings
-from edge import bodies, openapi, paths, problems, shutdown
+from edge import bodies, hangups, openapi, paths, problems, shutdown
 
 HERE = Path(__file__).parent
 
@@ -56,9 +56,12 @@ def create_app(settings: Settings) -> FastAPI:
     for router in routers():
         app.include_router(router)
     openapi.install(app)
+    app.add_middleware(hangups.Hangups)
     app.add_middleware(bodies.Bodies, limit=settings.max_body_bytes)
     app.add_middleware(paths.Paths)
-    app.add_middleware(shutdown.Shutdown, seconds=settings.shutdown_seconds)
+    app.add_middleware(
+        shutdown.Shutdown, seconds=settings.shutdown_seconds, at_once=database.stop_waiting
+    )
     problems.install(app)
     return app
 

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 class Paths:
     """Strips one trailing slash without a redirect (whose Location would be built from the Host
-    header), and answers HEAD like GET without the body (RFC 9110 §9.3.2)."""
+    header), and answers HEAD like GET without the body (RFC 9110 §9.3.2), and without waiting."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -17,7 +17,9 @@ class Paths:
             if len(path) > 1 and path.endswith("/"):
                 scope = {**scope, "path": path[:-1]}
             if scope["method"] == "HEAD":
-                scope, send = {**scope, "method": "GET"}, _bodiless(send)
+                headers = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
+                scope = {**scope, "method": "GET", "headers": headers}
+                send = _bodiless(send)
         await self._app(scope, receive, send)
 
 

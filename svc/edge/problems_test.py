@@ -261,7 +261,7 @@ def test_a_failure_within_an_answer_cuts_it_and_tells_the_server_nothing_of_the_
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    with pytest.raises(Exception, match="^$") as raised:
+    with pytest.raises(Exception, match=r"^$") as raised:
         asyncio.run(problems.UnexpectedErrors(app)(scope, nothing, send))
     assert raised.type is not ValueError
     assert raised.value.__suppress_context__

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,12 +15,14 @@ from edge.problems import problem
 class Shutdown:
     """Gives requests in flight `seconds` to end after SIGTERM or SIGINT, then answers them 503.
 
+    `at_once` is called when the signal comes, to end those that only wait.
+
     Without it a client that is slow to send its body would hold the server up for ever: uvicorn
     closes nothing, and ends no lifespan, before its connections have drained.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app, self._seconds = app, seconds
+    def __init__(self, app: ASGIApp, seconds: float, at_once: Callable[[], None]) -> None:
+        self._app, self._seconds, self._at_once = app, seconds, at_once
         self._in_flight = set[asyncio.Task[None]]()
         self._over = False
 
@@ -61,6 +63,7 @@ class Shutdown:
         previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
         def hear(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._at_once)
             loop.call_soon_threadsafe(loop.call_later, self._seconds, self._cut)
             handler = previous[signal.Signals(number)]
             if callable(handler):

@@ -7,8 +7,7 @@ alter table configurations add revision bigint not null default 1;
 create table configuration_revisions (
     configuration_id text collate "C" not null,
     revision bigint not null,
-    sequence bigint generated always as identity
-        constraint configuration_revisions_sequence_key unique,
+    sequence bigint generated always as identity,
     application_id text collate "C" not null,
     name varchar(256) collate "C" not null,
     comments varchar(1024),
@@ -17,7 +16,9 @@ create table configuration_revisions (
         check (action in ('create', 'update', 'delete', 'rollback')),
     actor text not null,
     recorded_at timestamptz not null default now(),
-    constraint configuration_revisions_pkey primary key (configuration_id, revision)
+    constraint configuration_revisions_pkey primary key (configuration_id, revision),
+    constraint configuration_revisions_application_id_sequence_key
+        unique (application_id, sequence)
 );
 
 -- What is older than history enters it now, as it is.

@@ -1,6 +1,9 @@
+from functools import partial
+
 from fastapi import APIRouter, HTTPException, Response
 
-from fields import EntityTags, ExactRoute, Ulid, entity_tag, matches
+import database
+from fields import EntityTags, ExactRoute, Prefer, Ulid, entity_tag, matches, wait_seconds
 
 from . import repository
 from .models import GetConfigurationResponse
@@ -16,14 +19,30 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
         404: {"description": "There is no such configuration"},
     },
 )
-async def get_configuration(id: Ulid, if_none_match: EntityTags = None) -> Response:
-    """A configuration, with its document as it was sent."""
+async def get_configuration(
+    id: Ulid, if_none_match: EntityTags = None, prefer: Prefer = None
+) -> Response:
+    """A configuration, with its document as it was sent.
+
+    With `If-None-Match` and `Prefer: wait=30` it waits until there is another revision.
+    """
+    look, wait = partial(repository.get, id), wait_seconds(prefer)
     try:
-        found = await repository.get(id)
+        if wait and if_none_match and if_none_match != ["*"]:
+            found = await database.wait(
+                id,
+                look,
+                lambda found: not matches(if_none_match, entity_tag(found["revision"])),
+                wait,
+            )
+        else:
+            found = await look()
     except repository.NotFound:
         raise HTTPException(404, "There is no such configuration.") from None
     tag = entity_tag(found["revision"])
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if wait is not None:
+        headers["Preference-Applied"] = f"wait={wait}"
     if matches(if_none_match, tag):
         return Response(None, 304, headers)
     return Response(found["body"], 200, headers, "application/json")

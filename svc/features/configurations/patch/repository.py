@@ -35,7 +35,8 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
         rows = await database.write(
             """
             with found as (
-                select application_id, revision from configurations where id = %(id)s for no key update
+                select application_id, revision from configurations
+                where id = %(id)s for no key update
             ), patched as (
                 update configurations set
                     name = coalesce(%(name)s, name),

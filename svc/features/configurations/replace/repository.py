@@ -40,7 +40,8 @@ async def replace(
         rows = await database.write(
             """
             with found as (
-                select application_id, revision from configurations where id = %(id)s for no key update
+                select application_id, revision from configurations
+                where id = %(id)s for no key update
             ), replaced as (
                 update configurations
                 set name = %(name)s, comments = %(comments)s, config = %(config)s
