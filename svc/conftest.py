@@ -34,6 +34,7 @@ HERE = Path(__file__).parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seconds", type=float, default=4, help="how long each fault test goes on")
+    parser.addoption("--watchers", default="200", help="how many watch at the same time")
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 

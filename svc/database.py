@@ -90,6 +90,8 @@ class _Pool(ThreadedConnectionPool):
 class _Statement:
     """One statement on its way through a worker thread."""
 
+    answer: asyncio.Future[list[Row]]
+
     def __init__(self, pool: _Pool, sql: str, values: Values | None, *, writes: bool) -> None:
         self._pool, self._sql, self._values, self._writes = pool, sql, values, writes
         self._lock = threading.Lock()
@@ -195,40 +197,43 @@ class Database:
         )
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
-        self._queued_reads = dict[tuple[str, str], tuple[_Statement, asyncio.Future[list[Row]]]]()
+        self._queued_reads = dict[tuple[str, str], _Statement]()
         self.listener = Listener(settings.direct_url, self._versions)
         self.max_watchers = settings.max_watchers
 
     async def read(self, sql: str, values: Values | None) -> list[Row]:
         """See the module's `read`."""
         key = (sql, repr(values))
-        queued = self._queued_reads.get(key)
-        if queued is None:
+        statement = self._queued_reads.get(key)
+        if statement is None:
             statement = _Statement(self._pool, sql, values, writes=False)
             statement.on_start = lambda: self._queued_reads.pop(key, None)
-            queued = self._queued_reads[key] = statement, self._submit(statement)
+            # Before it is submitted: it may begin, and be taken out again, at once.
+            self._queued_reads[key] = statement
+            self._submit(statement)
         # Who joins a read that has not begun sees what one of his own would see.
-        return await self._answer(*queued)
+        return await self._answer(statement)
 
     async def write(self, sql: str, values: Values | None) -> list[Row]:
         """See the module's `write`."""
         statement = _Statement(self._pool, sql, values, writes=True)
-        return await self._answer(statement, self._submit(statement))
+        self._submit(statement)
+        return await self._answer(statement)
 
-    def _submit(self, statement: _Statement) -> asyncio.Future[list[Row]]:
+    def _submit(self, statement: _Statement) -> None:
         if not self._room.acquire(blocking=False):
+            statement.on_start()
             raise Overloaded("The service is full.")
         future = self._workers.submit(statement.run)
         # Counted where the work ends, not where it is waited for: a client may hang up before.
         future.add_done_callback(lambda _: self._room.release())
-        answer = asyncio.wrap_future(future)
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return answer
+        statement.answer = asyncio.wrap_future(future)
+        statement.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _answer(self, statement: _Statement, future: asyncio.Future[list[Row]]) -> list[Row]:
+    async def _answer(self, statement: _Statement) -> list[Row]:
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.shield(future)
+                return await asyncio.shield(statement.answer)
         except TimeoutError:
             raise statement.abandon() from None
 

@@ -41,8 +41,8 @@ async def merge(
             ) as member
             window keys as (partition by key)
         ), origins as (
-            select key, json_agg(
-                json_build_object('name', name, 'revision', revision) order by position
+            select key, jsonb_agg(
+                jsonb_build_object('name', name, 'revision', revision) order by position
             ) as layers
             from (select *, max(position) over (partition by key) as last from members) as member
             where (position > replaced_at) is not false
@@ -53,9 +53,9 @@ async def merge(
             applications.id as application_id, opaque,
             (select name from layers where id is null and name <> all(%(optional)s::text[])
                 order by position limit 1) as missing,
-            case when %(explain)s then json_build_object(
+            case when %(explain)s then jsonb_build_object(
                 'config', config,
-                'origin', (select coalesce(json_object_agg(key, layers order by key), '{}')
+                'origin', (select coalesce(jsonb_object_agg(key, layers order by key), '{}')
                     from origins where config ? key)
             )::text else config::text end as body
         from applications, merged where applications.name = %(application)s
