@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def test_a_get_compares_entity_tags_weakly(editor: Editor, given: str, status: i
     ],
 )
 def test_a_change_compares_entity_tags_strongly(editor: Editor, given: str, status: int) -> None:
-    changes = [
+    changes: list[Callable[[], httpx.Response]] = [
         lambda: editor.put('{"a": 2}', **{IF_MATCH: given}),
         lambda: editor.patch({"comments": "new"}, **{IF_MATCH: given}),
         lambda: editor.rollback(1, **{IF_MATCH: given}),

@@ -1,7 +1,6 @@
 """Ends a request that waits when its client hangs up."""
 
 import asyncio
-from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,18 +20,23 @@ class Hangups:
         if not may_wait or not any(name == b"prefer" for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return
-        answering = asyncio.ensure_future(self._app(scope, receive, send))
-        listening = asyncio.ensure_future(_hang_up(receive))
+        answering = asyncio.current_task()
+        assert answering is not None  # noqa: S101 - an ASGI server calls from a task
+        gone = False
+
+        async def listen() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            answering.cancel()
+
+        listening = asyncio.create_task(listen())
         try:
-            await asyncio.wait([answering, listening], return_when=asyncio.FIRST_COMPLETED)
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            answering.uncancel()
         finally:
             listening.cancel()
-            if not answering.done():
-                answering.cancel()
-        with suppress(asyncio.CancelledError):
-            await answering
-
-
-async def _hang_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

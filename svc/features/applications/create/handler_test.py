@@ -25,6 +25,7 @@ def test_the_answer_is_the_application_and_where_it_is(
     assert response.status_code == 201
     assert response.json() == {"id": ID, "name": "billing", "comments": "ours"}
     assert response.headers["Location"] == f"/api/v1/applications/{ID}"
+    assert response.headers["ETag"] == '"1"'
 
 
 def test_a_taken_name_is_a_conflict(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

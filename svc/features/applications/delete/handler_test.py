@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from features.applications.delete import handler, repository
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+PATH = f"/api/v1/applications/{ID}"
 
 
 @pytest.fixture
@@ -14,30 +15,46 @@ def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
     return serve(handler)
 
 
+@pytest.mark.parametrize(("headers", "revisions"), [({}, None), ({"If-Match": '"3", "4"'}, [3, 4])])
 def test_what_is_deleted_leaves_an_empty_answer(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    revisions: list[int] | None,
 ) -> None:
     deleted = []
 
-    async def delete(id: str) -> None:
-        deleted.append(id)
+    async def delete(*given: object) -> None:
+        deleted.append(given)
 
     monkeypatch.setattr(repository, "delete", delete)
-    response = client.delete(f"/api/v1/applications/{ID.lower()}")
+    response = client.delete(PATH.replace(ID, ID.lower()), headers=headers)
     assert (response.status_code, response.content) == (204, b"")
-    assert deleted == [ID]
+    assert deleted == [(ID, revisions)]
 
 
 def test_a_missing_application_is_not_found(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def delete(_: str) -> None:
+    async def delete(*_: object) -> None:
         raise repository.NotFound
 
     monkeypatch.setattr(repository, "delete", delete)
-    response = client.delete(f"/api/v1/applications/{ID}")
+    response = client.delete(PATH)
     assert response.status_code == 404
     assert response.json()["detail"] == "There is no such application."
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"If-Match": '"3"'}, 412), ({}, 428)])
+def test_another_revision_is_refused_with_its_tag(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    async def delete(*_: object) -> None:
+        raise repository.PreconditionFailed(7)
+
+    monkeypatch.setattr(repository, "delete", delete)
+    response = client.delete(PATH, headers=headers)
+    assert (response.status_code, response.headers["ETag"]) == (status, '"7"')
 
 
 def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:

@@ -15,8 +15,11 @@ PATH = f"/api/v1/applications/{ID}"
 def client(
     serve: Callable[[ModuleType], TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> TestClient:
-    async def replace(id: str, name: str, comments: str | None) -> dict[str, object]:
-        return {"id": id, "name": name, "comments": comments}
+    async def replace(
+        id: str, name: str, comments: str | None, revisions: list[int] | None
+    ) -> dict[str, object]:
+        revision = max(revisions or [6]) + 1
+        return {"id": id, "name": name, "comments": comments, "revision": revision}
 
     monkeypatch.setattr(repository, "replace", replace)
     return serve(handler)
@@ -28,6 +31,24 @@ def test_the_answer_is_the_application_and_comments_left_out_become_null(
     response = client.put(PATH.replace(ID, ID.lower()), json={"name": "billing"})
     assert response.status_code == 200
     assert response.json() == {"id": ID, "name": "billing", "comments": None}
+    assert response.headers["ETag"] == '"7"'
+
+
+def test_the_revisions_of_if_match_are_those_it_may_be_at(client: TestClient) -> None:
+    response = client.put(PATH, json={"name": "billing"}, headers={"If-Match": '"3", "4"'})
+    assert (response.status_code, response.headers["ETag"]) == (200, '"5"')
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"If-Match": '"3"'}, 412), ({}, 428)])
+def test_another_revision_is_refused_with_its_tag(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    async def replace(*_: object) -> None:
+        raise repository.PreconditionFailed(7)
+
+    monkeypatch.setattr(repository, "replace", replace)
+    response = client.put(PATH, json={"name": "billing"}, headers=headers)
+    assert (response.status_code, response.headers["ETag"]) == (status, '"7"')
 
 
 def test_what_get_returned_is_accepted(client: TestClient) -> None:

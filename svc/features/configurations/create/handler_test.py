@@ -35,6 +35,7 @@ def test_the_document_goes_in_and_the_answer_out_untouched(
     assert response.text == '{"id":"…","config":{"rate":1.10}}'
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Location"] == f"{PATH}/{ID}"
+    assert response.headers["ETag"] == '"1"'
     assert created == [(OWNER, "production", None, config)]
 
 

@@ -7,15 +7,13 @@ from features.configurations.get import repository
 
 
 def test_one_select_reads_the_row_of_that_id_as_text(listener: Listener) -> None:
-    listener.rows = [{"body": '{"rate":1.10}'}]
-    assert asyncio.run(repository.get("C")) == '{"rate":1.10}'
+    listener.rows = [{"revision": 7, "body": '{"rate":1.10}'}]
+    assert asyncio.run(repository.get("C")) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "read"
-    assert sql.startswith("select row_to_json(found)::text as body from ( ")
-    assert (
-        "select id, application_id, name, comments, config from configurations "
-        "where id = %(id)s ) as found" in sql
-    )
+    assert "select row_to_json(answer)::text " in sql
+    assert "(select id, application_id, name, comments, config) as answer" in sql
+    assert sql.endswith(" as body from configurations where id = %(id)s")
     assert values == {"id": "C"}
 
 

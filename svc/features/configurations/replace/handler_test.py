@@ -17,26 +17,45 @@ def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
     return serve(handler)
 
 
+@pytest.mark.parametrize(("headers", "revisions"), [({}, None), ({"If-Match": '"3", "4"'}, [3, 4])])
 @pytest.mark.parametrize(
     ("members", "application_id"),
     [("", None), (f', "id": "{ID.lower()}", "application_id": "{OTHER.lower()}"', OTHER)],
 )
 def test_the_document_goes_in_and_the_answer_out_untouched(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, members: str, application_id: str | None
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    members: str,
+    application_id: str | None,
+    headers: dict[str, str],
+    revisions: list[int] | None,
 ) -> None:
     replaced = []
 
-    async def replace(*given: object) -> str:
+    async def replace(*given: object) -> dict[str, object]:
         replaced.append(given)
-        return '{"id":"…","config":{"rate":1.10}}'
+        return {"revision": 7, "body": '{"id":"…","config":{"rate":1.10}}'}
 
     monkeypatch.setattr(repository, "replace", replace)
     text = f'{{"name": "production", "config": {{"rate": 1.10}}{members}}}'
-    response = client.put(PATH.replace(ID, ID.lower()), content=text)
+    response = client.put(PATH.replace(ID, ID.lower()), content=text, headers=headers)
     assert response.status_code == 200
     assert response.text == '{"id":"…","config":{"rate":1.10}}'
     assert response.headers["Content-Type"] == "application/json"
-    assert replaced == [(ID, application_id, "production", None, '{"rate": 1.10}')]
+    assert response.headers["ETag"] == '"7"'
+    assert replaced == [(ID, application_id, "production", None, '{"rate": 1.10}', revisions)]
+
+
+@pytest.mark.parametrize(("headers", "status"), [({"If-Match": '"3"'}, 412), ({}, 428)])
+def test_another_revision_is_refused_with_its_tag(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    async def replace(*_: object) -> None:
+        raise repository.PreconditionFailed(7)
+
+    monkeypatch.setattr(repository, "replace", replace)
+    response = client.put(PATH, json=LEAST, headers=headers)
+    assert (response.status_code, response.headers["ETag"]) == (status, '"7"')
 
 
 def test_the_id_of_another_is_refused(client: TestClient) -> None:

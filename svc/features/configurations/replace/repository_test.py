@@ -7,28 +7,32 @@ from conftest import Listener, violation
 from features.configurations.replace import repository
 
 
-def replace(application_id: str | None = None) -> str:
-    return asyncio.run(repository.replace("C", application_id, "production", "ours", "{}"))
+def replace(application_id: str | None = None, revisions: list[int] | None = None) -> object:
+    return asyncio.run(
+        repository.replace("C", application_id, "production", "ours", "{}", revisions)
+    )
 
 
-@pytest.mark.parametrize("application_id", [None, "A"])
-def test_one_update_changes_the_row_of_that_id(
-    listener: Listener, application_id: str | None
+@pytest.mark.parametrize(("application_id", "revisions"), [(None, None), ("A", [3, 4])])
+def test_one_update_changes_the_row_of_that_id_at_those_revisions(
+    listener: Listener, application_id: str | None, revisions: list[int] | None
 ) -> None:
-    listener.rows = [{"application_id": "A", "body": '{"rate":1.10}'}]
-    assert replace(application_id) == '{"rate":1.10}'
+    listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
+    assert replace(application_id, revisions) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
-    assert (
-        "set name = %(name)s, comments = %(comments)s, config = %(config)s where id = %(id)s" in sql
-    )
-    assert "and application_id = coalesce(%(application_id)s, application_id)" in sql
+    assert "from configurations where id = %(id)s for no key update" in sql
+    assert "set name = %(name)s, comments = %(comments)s, config = %(config)s from found" in sql
+    assert "where configurations.id = %(id)s and " in sql
+    assert "application_id = coalesce(%(application_id)s, found.application_id)" in sql
+    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
     assert values == {
         "id": "C",
         "application_id": application_id,
         "name": "production",
         "comments": "ours",
         "config": "{}",
+        "revisions": revisions,
     }
 
 
@@ -39,15 +43,16 @@ def test_no_row_is_not_found(listener: Listener) -> None:
 
 
 def test_a_row_of_another_application_is_not_changed(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "body": None}]
+    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
     with pytest.raises(repository.OtherApplication):
         replace("B")
 
 
-def test_a_row_deleted_meanwhile_is_not_found(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "body": None}]
-    with pytest.raises(repository.NotFound):
-        replace("A")
+def test_a_row_at_another_revision_is_not_changed(listener: Listener) -> None:
+    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
+    with pytest.raises(repository.PreconditionFailed) as raised:
+        replace("A", [3])
+    assert raised.value.args == (7,)
 
 
 def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
