@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api_tokens import Token, parse
 
 
 def _dsn(value: SecretStr) -> SecretStr:
@@ -47,6 +49,12 @@ class Settings(BaseSettings):
     history_keep_revisions: Annotated[int, Field(ge=0, lt=2**63)] = 0
     max_wait_seconds: Seconds = 60
     max_watchers: Annotated[int, Field(ge=0)] = 10_000
+    api_tokens: Annotated[list[Token], NoDecode, BeforeValidator(parse)] = Field(
+        default=[], validate_default=False
+    )
+    docs_public: bool = True
+    metrics_public: bool = True
+    log_format: Literal["json", "text"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg2
@@ -19,6 +20,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, parse_dsn
 from psycopg2.extras import RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
+import metrics
 from config import Settings
 from listener import Listener, Versions
 
@@ -133,7 +135,9 @@ class _Statement:
         try:
             taken = self._pool.take()
         except psycopg2.OperationalError as error:
+            metrics.add("database_errors_total", (("sqlstate", "08001"),))
             raise _SafeToRetry from error
+        metrics.add("database_pool_in_use")
         try:
             with self._lock:
                 if self._abandoned:
@@ -147,11 +151,13 @@ class _Statement:
         finally:
             with self._lock:
                 self._running_on = None
+            metrics.add("database_pool_in_use", amount=-1)
             self._pool.give_back(taken)
 
     def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
         """What an error means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
         code = error.pgcode or ""
+        metrics.add("database_errors_total", (("sqlstate", code or "none"),))
         meaning: Exception = error
         if code in RETRIED:
             meaning = _SafeToRetry()
@@ -195,6 +201,7 @@ class Database:
             f" -c config_service.max_document_bytes={settings.max_body_bytes}"
             f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
         )
+        metrics.add("database_pool_size", amount=settings.database_pool_size)
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
         self._queued_reads = dict[tuple[str, str], _Statement]()
@@ -263,6 +270,10 @@ class Database:
 
 _database: Database | None = None
 
+# Who asks, and the name or id of the application that his token is confined to. Set by the edge.
+actor = ContextVar("actor", default="anonymous")
+confined_to = ContextVar[str | None]("confined_to", default=None)
+
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[None]:
@@ -288,17 +299,26 @@ def _current() -> Database:
 async def read(sql: str, values: Values | None = None) -> list[Row]:
     """The rows of a statement that changes nothing, so that it may be repeated.
 
+    Besides `values` it may use `%(confined_to)s`: what the table `applications` offers under
+    `confinement(%(confined_to)s)` is all that the request may see, unless that is null.
     Raises Unavailable, Overloaded or Unstorable, and psycopg2.Error for whatever else PostgreSQL
     refuses. Answers or raises within `database_timeout_seconds`.
     """
-    return await _current().read(sql, values)
+    return await _current().read(sql, {**(values or {}), "confined_to": confined_to.get()})
 
 
 async def write(sql: str, values: Values | None = None) -> list[Row]:
     """The rows of a statement that changes something; committed once this returns.
 
+    It is told apart in history by its actor. Besides `values` it may use `%(confined_to)s`, as
+    `read` says.
     Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
     """
+    values = {**(values or {}), "confined_to": confined_to.get()}
+    if (name := actor.get()) != "anonymous":
+        # One message, and so one round trip and one transaction.
+        sql = f"select set_config('config_service.actor', %(actor)s, true);{sql}"
+        values["actor"] = name
     return await _current().write(sql, values)
 
 

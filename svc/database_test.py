@@ -90,9 +90,22 @@ class Server:
         return [sql for sql, _, _ in self.executed]
 
 
+class Deaf:
+    """In the place of the listener, which has a connection of its own."""
+
+    watchers = 0
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     stand_in = Server()
+    monkeypatch.setattr(database, "Listener", Deaf)
     monkeypatch.setattr(psycopg2, "connect", stand_in.connect)
     return stand_in
 
@@ -123,6 +136,9 @@ def write(sql: str = "update 1", **given: Any) -> list[Row]:
 
 both = pytest.mark.parametrize("ask", [read, write])
 type Ask = Callable[..., list[Row]]
+
+# Long enough for a busy machine to send a statement, short enough to wait for.
+DEADLINE = 0.3
 
 
 def failure(sqlstate: str | None, kind: type[psycopg2.Error] = psycopg2.DatabaseError) -> Exception:
@@ -157,7 +173,9 @@ def test_a_statement_runs_under_autocommit_with_its_values(server: Server, ask: 
 
     assert during(work) == [{"id": 1}, {"id": 2}]
     [(sql, values, connection)] = server.executed
-    assert (sql, values) == ("select %(a)s", {"a": 1})
+    assert sql == "select %(a)s"
+    assert values
+    assert values["a"] == 1
     assert connection.autocommit
 
 
@@ -188,7 +206,7 @@ def test_every_connection_is_kept_however_many_were_needed_at_once(server: Serve
 
     async def work() -> None:
         for _ in range(2):
-            await asyncio.gather(*(database.read("select") for _ in range(3)))
+            await asyncio.gather(*(database.read(f"select {n}") for n in range(3)))
 
     during(work, database_pool_size=3)
     assert len(server.connections) == 3
@@ -295,7 +313,7 @@ def test_a_primary_that_became_a_standby_loses_all_its_connections(server: Serve
     server.answers = [meet, meet, failure("25006"), [{"n": 1}]]
 
     async def work() -> list[Row]:
-        await asyncio.gather(database.read("select"), database.read("select"))
+        await asyncio.gather(database.read("select 1"), database.read("select 2"))
         return await database.write("update")
 
     assert during(work, database_pool_size=2) == [{"n": 1}]
@@ -456,33 +474,33 @@ def test_more_than_the_queue_holds_is_refused_at_once_and_room_comes_back(server
 def test_a_read_that_is_not_answered_in_time_is_unavailable(server: Server) -> None:
     server.answers = [silence]
     with pytest.raises(Unavailable) as raised:
-        read(database_timeout_seconds=0.05)
+        read(database_timeout_seconds=DEADLINE)
     assert raised.type is Unavailable
 
 
 def test_a_write_that_is_not_answered_in_time_is_unknown(server: Server) -> None:
     server.answers = [silence]
     with pytest.raises(OutcomeUnknown):
-        write(database_timeout_seconds=0.05)
+        write(database_timeout_seconds=DEADLINE)
     assert len(server.executed) == 1
 
 
 @both
 def test_a_server_that_never_answers_holds_no_thread_and_no_room(server: Server, ask: Ask) -> None:
-    server.answers = [silence, silence, silence, [{"n": 1}]]
+    server.answers = [silence, silence, [{"n": 1}]]
 
     async def work() -> list[Row]:
         door = database.read if ask is read else database.write
-        for _ in range(3):
+        for _ in range(2):
             with pytest.raises(Unavailable):
                 await door("statement")
             # The thread is free when it has taken the next piece of work.
             await asyncio.wrap_future(database._current()._workers.submit(lambda: None))
         return await door("statement")
 
-    given = {"database_queue_size": 0, "database_timeout_seconds": 0.05}
+    given = {"database_queue_size": 0, "database_timeout_seconds": DEADLINE}
     assert during(work, **given) == [{"n": 1}]
-    assert len(server.executed) == 4
+    assert len(server.executed) == 3
     assert all(connection.closed for connection in server.connections)
 
 
@@ -506,6 +524,66 @@ def test_a_write_whose_time_is_over_before_it_was_sent_is_never_sent(server: Ser
     during(work, database_timeout_seconds=0.05)
     assert len(server.connections) == 1
     assert server.executed == []
+
+
+@pytest.mark.xfail(reason="the deadline is looked at behind the connect", strict=True)
+def test_what_is_given_up_does_not_connect_any_more(server: Server) -> None:
+    given_up = threading.Event()
+
+    def refuse_late() -> None:
+        assert given_up.wait(10)
+        refuse()
+
+    server.connecting = [refuse_late, refuse, refuse, refuse]
+
+    async def work() -> None:
+        asked = [asyncio.create_task(database.write(f"update {n}")) for n in range(2)]
+        for task in asked:
+            with pytest.raises(Unavailable):
+                await task
+        given_up.set()
+        await asyncio.wrap_future(database._current()._workers.submit(lambda: None))
+
+    during(work, database_timeout_seconds=0.05)
+    assert len(server.connecting) == 3
+
+
+def test_a_read_that_waits_in_the_queue_answers_everyone_who_asks_the_same(
+    server: Server,
+) -> None:
+    gate = Gate()
+    server.answers = [gate, [{"n": 1}], [{"n": 2}], [{"n": 3}]]
+
+    async def work() -> list[list[Row]]:
+        running = asyncio.create_task(database.read("select"))
+        await gate.wait()
+        same = [asyncio.create_task(database.read("select", {"a": 1})) for _ in range(3)]
+        other = asyncio.create_task(database.read("select", {"a": 2}))
+        await asyncio.sleep(0)
+        late = asyncio.create_task(database.read("select"))
+        await asyncio.sleep(0)
+        gate.open.set()
+        await running
+        return [await task for task in (*same, other, late)]
+
+    assert during(work) == [[{"n": 1}]] * 3 + [[{"n": 2}], [{"n": 3}]]
+    assert [(values or {}).get("a") for _, values, _ in server.executed] == [None, 1, 2, None]
+
+
+def test_each_write_is_a_statement_of_its_own(server: Server) -> None:
+    gate = Gate()
+    server.answers = [gate, [{"n": 1}], [{"n": 2}]]
+
+    async def work() -> list[list[Row]]:
+        running = asyncio.create_task(database.write("update"))
+        await gate.wait()
+        same = [asyncio.create_task(database.write("update")) for _ in range(2)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        await running
+        return [await task for task in same]
+
+    assert during(work) == [[{"n": 1}], [{"n": 2}]]
 
 
 def test_a_write_goes_on_when_the_request_that_asked_for_it_is_gone(server: Server) -> None:
@@ -569,9 +647,9 @@ def test_closing_waits_for_what_runs_drops_what_is_queued_and_then_closes_connec
 
     async def work() -> list[Row]:
         opened = Database(configured())
-        running = asyncio.create_task(opened.run("running", None, writes=True))
+        running = asyncio.create_task(opened.write("running", None))
         await gate.wait()
-        queued = asyncio.create_task(opened.run("queued", None, writes=True))
+        queued = asyncio.create_task(opened.write("queued", None))
         await asyncio.sleep(0)
         closing = asyncio.create_task(asyncio.to_thread(opened.close))
         with pytest.raises(asyncio.CancelledError):

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 import psycopg2
 from psycopg2.extensions import connection
 
+import metrics
+
 REFRESH_SECONDS = 3
 CHANNEL = "changes"
 
@@ -56,10 +58,12 @@ class Listener:
         watch = self._watches.setdefault(id, Watch())
         watch.watchers += 1
         self.watchers += 1
+        metrics.add("watchers")
         try:
             yield watch
         finally:
             self.watchers -= 1
+            metrics.add("watchers", amount=-1)
             watch.watchers -= 1
             if watch.watchers == 0:
                 del self._watches[id]

@@ -15,10 +15,12 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import database
+import metrics
 import migrations
 from config import Settings, settings
-from edge import bodies, hangups, openapi, paths, problems, shutdown
+from edge import access, bodies, hangups, logs, openapi, paths, problems, scrape, shutdown
 
+VERSION = "1.0.0"
 HERE = Path(__file__).parent
 
 
@@ -38,14 +40,16 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with database.opened(settings):
-            report = asyncio.create_task(_report(settings))
-            yield
-            report.cancel()
+        with metrics.opened(VERSION):
+            async with database.opened(settings):
+                report = asyncio.create_task(_report(settings))
+                yield
+                report.cancel()
 
+    logs.install(settings.log_level, settings.log_format)
     app = FastAPI(
         title="Config Service",
-        version="1.0.0",
+        version=VERSION,
         summary="Configuration documents of many applications, safely edited and handed out.",
         lifespan=lifespan,
         redirect_slashes=False,
@@ -55,21 +59,36 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for router in routers():
         app.include_router(router)
-    openapi.install(app)
+    scrape.install(app)
+    openapi.install(app, secured=bool(settings.api_tokens))
     app.add_middleware(hangups.Hangups)
     app.add_middleware(bodies.Bodies, limit=settings.max_body_bytes)
-    app.add_middleware(paths.Paths)
+    app.add_middleware(access.Access, policy=_policy(settings))
     app.add_middleware(
         shutdown.Shutdown, seconds=settings.shutdown_seconds, at_once=database.stop_waiting
     )
     problems.install(app)
+    app.add_middleware(logs.Requests)
+    app.add_middleware(paths.Paths)
     return app
+
+
+def _policy(settings: Settings) -> access.Policy:
+    open_paths = {"/health", "/health/ready"}
+    if settings.docs_public:
+        open_paths |= {"/docs", "/openapi.json"}
+    if settings.metrics_public:
+        open_paths |= {"/metrics"}
+    return access.Policy(settings.api_tokens, frozenset(open_paths))
 
 
 async def _report(settings: Settings) -> None:
     """Says once, at start, what keeps the service from being ready; it starts all the same."""
+    log = logging.getLogger("config_service")
+    if not settings.api_tokens:
+        log.warning("open to everybody: API_TOKENS is not set")
     if obstacle := await asyncio.to_thread(migrations.obstacle, settings.direct_url):
-        logging.getLogger("config_service").warning("not ready: %s", obstacle)
+        log.warning("not ready: %s", obstacle)
 
 
 def _operation_id(route: APIRoute) -> str:

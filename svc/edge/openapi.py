@@ -36,14 +36,19 @@ _PROBLEM = {
         },
     },
 }
+_WITH_SECURITY = {
+    "401": "There is no valid token",
+    "403": "The token has not the scope",
+}
 _WITH_BODY = {
     "413": "The body is larger than the service takes",
     "415": "The body is not JSON in UTF-8",
 }
 
 
-def install(app: FastAPI) -> None:
-    """Makes `/openapi.json` of `app` describe the errors that `edge` answers."""
+def install(app: FastAPI, *, secured: bool) -> None:
+    """Makes `/openapi.json` of `app` describe the errors that `edge` answers, and the bearer tokens
+    where it is `secured` by them."""
     generate = app.openapi
 
     def finished() -> dict[str, Any]:
@@ -51,11 +56,16 @@ def install(app: FastAPI) -> None:
             document = generate()
             for path, operations in document["paths"].items():
                 for operation in operations.values():
+                    if secured and path.startswith("/api/"):
+                        operation["security"] = [{"token": []}]
                     _describe_errors(operation, of_api=path.startswith("/api/"))
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
             schemas["Problem"] = _PROBLEM
+            if secured:
+                token = {"type": "http", "scheme": "bearer"}
+                document["components"]["securitySchemes"] = {"token": token}
         return app.openapi_schema or {}
 
     app.openapi = finished  # type: ignore[method-assign]
@@ -67,6 +77,8 @@ def _describe_errors(operation: dict[str, Any], *, of_api: bool) -> None:
     common = {"400": "The request is not valid"}
     if "requestBody" in operation:
         common |= _WITH_BODY
+    if "security" in operation:
+        common |= _WITH_SECURITY
     if of_api:
         common["503"] = "The database is out of reach, or the service is full"
     for status, description in common.items():

@@ -65,6 +65,13 @@ def test_head_is_get_without_the_body() -> None:
     assert b"".join(message["body"] for message in get[1:]) == b"somemore"
 
 
+def test_head_never_waits() -> None:
+    for method, left in (("HEAD", []), ("GET", [(b"prefer", b"wait=30")])):
+        given = http("/things", method)
+        given["headers"] += [(b"prefer", b"wait=30")]
+        assert ask(given)[0]["headers"] == [(b"host", b"elsewhere"), *left]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "head"])
 def test_another_method_stays_what_it_is(method: str) -> None:
     scope, sent = ask(http("/things", method))

@@ -12,6 +12,7 @@ async def list_after(id: str, after: int, limit: int) -> list[database.Row]:
         """
         select page.* from (
             select from applications where id = %(id)s
+            and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
         ) as known left join lateral (
             select sequence, configuration_id, name, revision, action, actor, recorded_at
             from configuration_revisions

@@ -42,3 +42,9 @@ def test_an_invalid_member_is_pointed_at(client: TestClient) -> None:
     response = client.post("/api/v1/applications", json={"name": "billing", "comment": "ours"})
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == ["/comment"]
+
+
+def test_a_member_given_twice_is_pointed_at(client: TestClient) -> None:
+    response = client.post("/api/v1/applications", content='{"name": "a", "name": "b"}')
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/name"]

@@ -17,7 +17,9 @@ async def delete(id: str, revisions: list[int] | None) -> None:
     rows = await database.write(
         """
         with found as (
-            select revision from applications where id = %(id)s for update
+            select revision from applications where id = %(id)s
+            and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
+            for update
         ), deleted as (
             delete from applications using found
             where applications.id = %(id)s

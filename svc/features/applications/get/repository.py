@@ -17,6 +17,7 @@ async def get(id: str) -> database.Row:
             where application_id = applications.id order by configurations.id
         ) as configuration_ids
         from applications where id = %(id)s
+        and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
         """,
         {"id": id},
     )

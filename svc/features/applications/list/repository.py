@@ -8,6 +8,7 @@ async def list_after(after: str | None, name: str | None, limit: int) -> list[da
         select id, name, comments from applications
         where (%(after)s::text is null or id > %(after)s)
         and (%(name)s::text is null or name = %(name)s)
+        and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
         order by id limit %(limit)s
         """,
         {"after": after, "name": name, "limit": limit},

@@ -85,3 +85,9 @@ def test_a_refusal_has_its_status(
 
     monkeypatch.setattr(repository, "replace", replace)
     assert client.put(PATH, json={"name": "billing"}).status_code == status
+
+
+def test_a_member_given_twice_is_pointed_at(client: TestClient) -> None:
+    response = client.put(PATH, content='{"name": "a", "name": "b"}')
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/name"]

@@ -26,7 +26,9 @@ async def replace(
         rows = await database.write(
             """
             with found as (
-                select revision from applications where id = %(id)s for no key update
+                select revision from applications where id = %(id)s
+                and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
+                for no key update
             ), replaced as (
                 update applications set name = %(name)s, comments = %(comments)s
                 from found

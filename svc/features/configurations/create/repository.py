@@ -26,7 +26,9 @@ async def create(application_id: str, name: str, comments: str | None, config: s
             """
             with created as (
                 insert into configurations (id, application_id, name, comments, config)
-                values (%(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s)
+                select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb
+                where %(confined_to)s::text is null
+                or %(application_id)s = confinement(%(confined_to)s)
                 returning id, application_id, name, comments, config
             )
             select id, row_to_json(created)::text as body from created
@@ -51,4 +53,6 @@ async def create(application_id: str, name: str, comments: str | None, config: s
         if error.diag.constraint_name == "configurations_application_id_name_key":
             raise NameTaken from None
         raise
+    if not rows:  # the request is confined to another
+        raise NoSuchApplication
     return rows[0]

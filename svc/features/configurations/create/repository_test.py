@@ -17,7 +17,10 @@ def test_one_insert_makes_the_row_with_a_fresh_id(listener: Listener) -> None:
     assert create() is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
-    assert "insert into configurations (id, application_id, name, comments, config)" in sql
+    assert (
+        "insert into configurations (id, application_id, name, comments, config) "
+        "values (%(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s)" in sql
+    )
     assert sql.endswith("select id, row_to_json(created)::text as body from created")
     assert re.fullmatch("[0-7][0-9A-HJKMNP-TV-Z]{25}", values["id"])
     assert {name: value for name, value in values.items() if name != "id"} == {

@@ -57,7 +57,8 @@ def test_another_revision_is_refused_with_its_tag(
     assert (response.status_code, response.headers["ETag"]) == (status, '"7"')
 
 
-def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:
-    response = client.delete("/api/v1/configurations/1")
+@pytest.mark.parametrize(("target", "parameter"), [("1", "id"), (f"{ID}?force=1", "force")])
+def test_a_bad_id_and_a_query_are_refused(client: TestClient, target: str, parameter: str) -> None:
+    response = client.delete(f"/api/v1/configurations/{target}")
     assert response.status_code == 400
-    assert [error["parameter"] for error in response.json()["errors"]] == ["id"]
+    assert [error["parameter"] for error in response.json()["errors"]] == [parameter]

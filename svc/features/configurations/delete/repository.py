@@ -17,7 +17,9 @@ async def delete(id: str, revisions: list[int] | None) -> None:
     rows = await database.write(
         """
         with found as (
-            select revision from configurations where id = %(id)s for update
+            select revision from configurations where id = %(id)s
+            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+            for update
         ), deleted as (
             delete from configurations using found
             where configurations.id = %(id)s

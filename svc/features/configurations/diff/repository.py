@@ -10,12 +10,14 @@ async def diff(id: str, source: int, target: int) -> str:
     text. Raises NotFound."""
     rows = await database.read(
         """
-        with documents as (
+        with revisions as (
+            select revision, config from configuration_revisions
+            where configuration_id = %(id)s and revision in (%(source)s, %(target)s)
+            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+        ), documents as (
             select
-                (select config from configuration_revisions
-                    where configuration_id = %(id)s and revision = %(source)s) as source,
-                (select config from configuration_revisions
-                    where configuration_id = %(id)s and revision = %(target)s) as target
+                (select config from revisions where revision = %(source)s) as source,
+                (select config from revisions where revision = %(target)s) as target
         )
         select source is not null as source, target is not null as target, (
             select coalesce(jsonb_agg(operation), '[]')::text

@@ -14,6 +14,7 @@ async def get(id: str) -> database.Row:
             from (select id, application_id, name, comments, config) as answer
         ) as body
         from configurations where id = %(id)s
+        and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
         """,
         {"id": id},
     )

@@ -12,6 +12,7 @@ async def list_after(
         where (%(after)s::text is null or id > %(after)s)
         and (%(application_id)s::text is null or application_id = %(application_id)s)
         and (%(name)s::text is null or name = %(name)s)
+        and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
         order by id limit %(limit)s
         """,
         {"after": after, "application_id": application_id, "name": name, "limit": limit},

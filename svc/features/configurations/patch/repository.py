@@ -36,7 +36,9 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
             """
             with found as (
                 select application_id, revision from configurations
-                where id = %(id)s for no key update
+                where id = %(id)s
+                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+                for no key update
             ), patched as (
                 update configurations set
                     name = coalesce(%(name)s, name),

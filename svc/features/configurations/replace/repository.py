@@ -41,7 +41,9 @@ async def replace(
             """
             with found as (
                 select application_id, revision from configurations
-                where id = %(id)s for no key update
+                where id = %(id)s
+                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+                for no key update
             ), replaced as (
                 update configurations
                 set name = %(name)s, comments = %(comments)s, config = %(config)s

@@ -14,6 +14,7 @@ async def get(id: str, revision: int) -> str:
                 revision, action, actor, recorded_at
             from configuration_revisions
             where configuration_id = %(id)s and revision = %(revision)s
+            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
         ) as found
         """,
         {"id": id, "revision": revision},

@@ -11,7 +11,9 @@ async def list_before(id: str, before: int | None, limit: int) -> list[database.
     rows = await database.read(
         """
         select page.* from (
-            select from configuration_revisions where configuration_id = %(id)s limit 1
+            select from configuration_revisions where configuration_id = %(id)s
+            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+            limit 1
         ) as known left join lateral (
             select revision, action, actor, recorded_at, name from configuration_revisions
             where configuration_id = %(id)s

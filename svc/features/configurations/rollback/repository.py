@@ -43,8 +43,11 @@ async def rollback(
                     set_config('config_service.action', 'rollback', true)
                 from configuration_revisions
                 where configuration_id = %(id)s and revision = %(revision)s
+                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
             ), found as (
-                select revision from configurations where id = %(id)s for update
+                select revision from configurations where id = %(id)s
+                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+                for no key update
             ), updated as (
                 update configurations
                 set name = wanted.name, comments = wanted.comments, config = wanted.config
@@ -67,7 +70,10 @@ async def rollback(
                 (select revision from found) as found,
                 (select revision from now) as revision,
                 (select row_to_json(answer)::text from answer) as body
-            where exists (select from configuration_revisions where configuration_id = %(id)s)
+            where exists (
+                select from configuration_revisions where configuration_id = %(id)s
+                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+            )
             """,
             {"id": id, "revision": revision, "revisions": revisions, "must_exist": must_exist},
         )

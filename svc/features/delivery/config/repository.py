@@ -59,6 +59,7 @@ async def merge(
                     from origins where config ? key)
             )::text else config::text end as body
         from applications, merged where applications.name = %(application)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
         """,
         {"application": application, "names": names, "optional": optional, "explain": explain},
     )

@@ -53,3 +53,11 @@ def test_a_database_slower_than_two_seconds_is_not_ready(
     response = client.get("/health/ready")
     assert response.status_code == 503
     assert "Retry-After" in response.headers
+
+
+def test_a_query_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def migrated() -> bool:
+        return True
+
+    monkeypatch.setattr(repository, "migrated", migrated)
+    assert client.get("/health/ready?deep=true").status_code == 400
