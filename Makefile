@@ -5,6 +5,10 @@ ruff := ruff@0.17.6
 mypy := --with mypy==2.4.1 --with types-psycopg2==2.9.21.20261008
 python_version := $(shell cat svc/.python-versions)
 
+SECONDS := 60
+WATCHERS := 10000
+EXAMPLES := 200
+
 # Empty where PATH has a uv that works: a shim may be there and lead nowhere.
 own_uv := $(shell uv --version >/dev/null 2>&1 || echo .tools/uv-$(uv_version)/bin/uv)
 # Empty where the virtual environment is there.
@@ -20,7 +24,8 @@ export UV_PYTHON := .venv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration lint clean
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration test-faults \
+	fuzz token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -45,7 +50,7 @@ migrate: db-up ## Apply the migrations that are pending
 
 run: migrate ## Serve on http://localhost:8000, reloading on change; Ctrl-C stops it
 	@echo "Starting the server"
-	@cd svc && exec uv run python -m uvicorn main:app --reload --port 8000
+	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port 8000
 
 test: migrate ## Run all tests, with coverage
 	@echo "Running all tests"
@@ -54,6 +59,17 @@ test: migrate ## Run all tests, with coverage
 test-integration: migrate ## Run the integration tests only
 	@echo "Running the integration tests"
 	@cd svc && uv run python -m pytest test_integration.py
+
+test-faults: migrate ## Kill, freeze and crowd for long: SECONDS=60 each, WATCHERS=10000
+	@echo "Running the fault tests, $(SECONDS) seconds each"
+	@cd svc && uv run python -m pytest -m faults --seconds $(SECONDS) --watchers $(WATCHERS) -rP
+
+fuzz: migrate ## Hold the service against its OpenAPI document: EXAMPLES=200 of each operation
+	@echo "Running schemathesis"
+	@cd svc && uv run python -m pytest -m fuzz --examples $(EXAMPLES) -s
+
+token: install ## Make a bearer token: NAME=ci SCOPE=write, if confined APPLICATION=billing
+	@cd svc && uv run python -m api_tokens "$(NAME)" "$(SCOPE)" $(if $(APPLICATION),"$(APPLICATION)")
 
 lint: install ## Check style and types
 	@cd svc && uvx $(ruff) check

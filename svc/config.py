@@ -22,7 +22,7 @@ def _dsn(value: SecretStr) -> SecretStr:
 
 
 type Dsn = Annotated[SecretStr, AfterValidator(_dsn)]
-type Seconds = Annotated[float, Field(gt=0, le=3600)]
+type Seconds = Annotated[float, Field(ge=0.01, le=3600)]
 
 
 class Settings(BaseSettings):

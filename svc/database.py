@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
@@ -67,7 +67,7 @@ class _Pool(ThreadedConnectionPool):
 
     def take(self) -> connection:
         """A connection whose server has not hung up; raises OperationalError where none opens."""
-        while True:
+        for _ in range(self.maxconn + 1):
             taken: connection = self.getconn()
             # An idle connection has nothing to say: one that is readable has been closed.
             poll = select.poll()
@@ -75,6 +75,7 @@ class _Pool(ThreadedConnectionPool):
             if not poll.poll(0):
                 return taken
             self.putconn(taken, close=True)
+        raise psycopg2.OperationalError("every new connection is closed at once")
 
     def drop_idle(self) -> None:
         """Closes every idle connection, so that the next ones are opened anew."""
@@ -93,6 +94,7 @@ class _Statement:
     """One statement on its way through a worker thread."""
 
     answer: asyncio.Future[list[Row]]
+    deadline: asyncio.TimerHandle
 
     def __init__(self, pool: _Pool, sql: str, values: Values | None, *, writes: bool) -> None:
         self._pool, self._sql, self._values, self._writes = pool, sql, values, writes
@@ -113,7 +115,19 @@ class _Statement:
             except _SafeToRetry as again:
                 raise Unavailable("The database is out of reach.") from again.__cause__
 
-    def abandon(self) -> Unavailable:
+    def settle(self, done: Future[list[Row]]) -> None:
+        """Hands the outcome to whoever waits for it; on the event loop."""
+        self.deadline.cancel()
+        if self.answer.done():
+            return
+        if done.cancelled():
+            self.answer.set_exception(Unavailable("The service is stopping."))
+        elif error := done.exception():
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(done.result())
+
+    def abandon(self) -> None:
         """Gives up: frees the worker thread from a server that does not answer."""
         self.on_start()
         with self._lock:
@@ -122,7 +136,8 @@ class _Statement:
                 # The thread is blocked inside libpq; the end of its socket is what wakes it.
                 with socket.socket(fileno=os.dup(self._running_on.fileno())) as end:
                     end.shutdown(socket.SHUT_RDWR)
-            return self._lost()
+            if not self.answer.done():
+                self.answer.set_exception(self._lost())
 
     def _lost(self) -> Unavailable:
         if self._writes and self._sent:
@@ -132,6 +147,8 @@ class _Statement:
         return Unavailable("The database did not answer in time.")
 
     def _attempt(self) -> list[Row]:
+        if self._abandoned:
+            raise Unavailable("The database did not answer in time.")
         try:
             taken = self._pool.take()
         except psycopg2.OperationalError as error:
@@ -219,30 +236,30 @@ class Database:
             self._queued_reads[key] = statement
             self._submit(statement)
         # Who joins a read that has not begun sees what one of his own would see.
-        return await self._answer(statement)
+        return await asyncio.shield(statement.answer)
 
     async def write(self, sql: str, values: Values | None) -> list[Row]:
         """See the module's `write`."""
         statement = _Statement(self._pool, sql, values, writes=True)
         self._submit(statement)
-        return await self._answer(statement)
+        return await asyncio.shield(statement.answer)
 
     def _submit(self, statement: _Statement) -> None:
         if not self._room.acquire(blocking=False):
             statement.on_start()
             raise Overloaded("The service is full.")
+        loop = asyncio.get_running_loop()
+        statement.answer = loop.create_future()
+        statement.answer.add_done_callback(lambda answer: answer.exception())
+        # The deadline is the statement's own: whoever waits for it may have gone by then.
+        statement.deadline = loop.call_later(self._timeout, statement.abandon)
         future = self._workers.submit(statement.run)
-        # Counted where the work ends, not where it is waited for: a client may hang up before.
-        future.add_done_callback(lambda _: self._room.release())
-        statement.answer = asyncio.wrap_future(future)
-        statement.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _answer(self, statement: _Statement) -> list[Row]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.shield(statement.answer)
-        except TimeoutError:
-            raise statement.abandon() from None
+        def settle(done: Future[list[Row]]) -> None:
+            self._room.release()
+            loop.call_soon_threadsafe(statement.settle, done)
+
+        future.add_done_callback(settle)
 
     async def _versions(self, ids: list[str]) -> Versions:
         """What the listener compares: it differs after each change of an id; none if unknown."""
@@ -262,9 +279,10 @@ class Database:
             return {row["id"]: row["version"] for row in rows}
         return {}
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Lets what is running end, drops what is queued, then closes the connections."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        # Not on the event loop, which the deadlines of what is running need.
+        await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
         self._pool.closeall()
 
 
@@ -286,7 +304,7 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
     finally:
         listening.cancel()
         await asyncio.wait([listening])
-        _database.close()
+        await _database.close()
         _database = None
 
 

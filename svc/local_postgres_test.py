@@ -25,7 +25,7 @@ def checkout() -> Iterator[Path]:
     """A folder like svc/, open to whoever root lets run the server: `tmp_path` is not."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
-    for name in ("local_postgres.py", "config.py"):
+    for name in ("local_postgres.py", "config.py", "api_tokens.py"):
         shutil.copy(Path(local_postgres.__file__).with_name(name), folder)
     yield folder
     shutil.rmtree(folder)

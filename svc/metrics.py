@@ -110,6 +110,7 @@ def opened(version: str) -> Iterator[None]:
     _registry = Registry()
     if len(_registry.sums()["config_service_build_info"]) == 0:
         add("config_service_build_info", (("version", version),))
+    add("watchers", amount=0)
     try:
         yield
     finally:

@@ -202,15 +202,15 @@ def obstacle(dsn: str) -> str | None:
             waiting = pending(load(), database)
     except MigrationError as error:
         return str(error)
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
         return _first_line(error)
     if waiting:
         return f"{len(waiting)} migrations are pending: run `python -m migrations`"
     return None
 
 
-def _first_line(error: psycopg2.OperationalError) -> str:
-    """What libpq said: it names host, port and user, never the password."""
+def _first_line(error: psycopg2.Error) -> str:
+    """What PostgreSQL or libpq said, which may name host, port and user, never the password."""
     return (str(error).strip().splitlines() or ["the connection was lost"])[0]
 
 
@@ -234,7 +234,7 @@ def main(arguments: Sequence[str]) -> int:
     except MigrationError as error:
         print(f"migrations: {error}", file=sys.stderr)
         return 1
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
         print(f"migrations: {_first_line(error)}", file=sys.stderr)
         return 1
     return 0

@@ -154,7 +154,7 @@ def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location,
         if depth > MAX_DEPTH:
             yield where, f"is nested deeper than {MAX_DEPTH} levels"
             return
-        if isinstance(value, _Repeating):
+        if isinstance(value, _Repeating) and not _UNSTORABLE.search(value.repeated):
             yield (*where, value.repeated), "is there twice"
         for key, member in value.items():
             if _UNSTORABLE.search(key):

@@ -228,7 +228,10 @@ def test_a_configuration_stays_with_its_application(api: httpx.Client, db: conne
     [
         ("'x', 'a'", "applications_id_ulid"),
         (f"'{NOWHERE.lower()}', 'a'", "applications_id_ulid"),
-        (f"'{NOWHERE}', ''", "applications_name_not_empty"),
+        (f"'{NOWHERE}', ''", "applications_name_form"),
+        (f"'{NOWHERE}', ' a'", "applications_name_form"),
+        (f"'{NOWHERE}', U&'a\\3000'", "applications_name_form"),
+        (f"'{NOWHERE}', U&'a\\0085b'", "applications_name_form"),
     ],
 )
 def test_the_table_itself_refuses_what_the_service_would(

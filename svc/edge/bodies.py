@@ -11,7 +11,7 @@ _MEDIA_TYPES = {
     "PUT": "application/json",
     "PATCH": "application/merge-patch+json",
 }
-_UTF_8 = re.compile(r'\s*charset="?utf-?8"?\s*', re.IGNORECASE)
+_UTF_8 = re.compile(r'\s*(charset=("?)utf-?8\2\s*)?', re.IGNORECASE)
 
 
 class Bodies:

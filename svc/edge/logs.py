@@ -55,7 +55,7 @@ def install(level: str, format: str) -> None:
     """Makes all loggers, uvicorn's too, write to standard error in this form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if format == "json" else TextLines())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler])
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
@@ -95,7 +95,8 @@ class Requests:
             await self._app(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
-            method = scope["method"] if scope["method"] in METHODS else "other"
+            method = scope.get("asked_as", scope["method"])
+            method = method if method in METHODS else "other"
             route = _route(scope)
             metrics.count_request(method, route, status, seconds)
             if _log.isEnabledFor(logging.INFO):

@@ -18,7 +18,7 @@ class Paths:
                 scope = {**scope, "path": path[:-1]}
             if scope["method"] == "HEAD":
                 headers = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
-                scope = {**scope, "method": "GET", "headers": headers}
+                scope = {**scope, "method": "GET", "asked_as": "HEAD", "headers": headers}
                 send = _bodiless(send)
         await self._app(scope, receive, send)
 

@@ -14,7 +14,9 @@ def test_one_delete_takes_the_row_of_that_id_at_those_revisions(
     asyncio.run(repository.delete("A", revisions))
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
-    assert "select revision from applications where id = %(id)s for update" in sql
+    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
+    assert "select revision from applications where id = %(id)s " in sql
+    assert " for update ), deleted as ( " in sql
     assert "delete from applications using found where applications.id = %(id)s and " in sql
     assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
     assert values == {"id": "A", "revisions": revisions}

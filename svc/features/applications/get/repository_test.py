@@ -11,9 +11,10 @@ def test_one_select_reads_the_row_of_that_id_and_its_configurations(listener: Li
     assert asyncio.run(repository.get("A")) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "read"
+    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
     assert sql.startswith("select id, name, comments, revision, array( ")
     assert "where application_id = applications.id order by configurations.id" in sql
-    assert sql.endswith(" as configuration_ids from applications where id = %(id)s")
+    assert " as configuration_ids from applications where id = %(id)s" in sql
     assert values == {"id": "A"}
 
 

@@ -9,6 +9,7 @@ def test_one_select_reads_the_page_behind_an_id(listener: Listener) -> None:
     assert asyncio.run(repository.list_after("A", "billing", 3)) is listener.rows
     [(kind, sql, values)] = listener.statements
     assert kind == "read"
+    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
     assert sql.startswith("select id, name, comments from applications where ")
     assert "(%(after)s::text is null or id > %(after)s) and " in sql
     assert "(%(name)s::text is null or name = %(name)s) " in sql

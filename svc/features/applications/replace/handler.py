@@ -29,7 +29,7 @@ async def replace_application(
     id: Ulid, body: ReplaceApplicationRequest, response: Response, if_match: EntityTags = None
 ) -> ReplaceApplicationResponse:
     """Replace an application. `comments` left out become null."""
-    if body.id not in (None, id):
+    if body.id not in ("", id):
         raise invalid("body", "id", detail="This is not the id of the path")
     try:
         replaced = await repository.replace(

@@ -1,5 +1,3 @@
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 
 from fields import Comments, Name, RequestModel, Ulid
@@ -10,8 +8,8 @@ class ReplaceApplicationRequest(RequestModel):
 
     name: Name
     comments: Comments | None = None
-    id: Annotated[Ulid | None, Field(description="If given, the path's own.")] = None
-    configuration_ids: list[Ulid] | None = None
+    id: Ulid = Field(default="", description="If given, the path's own.")
+    configuration_ids: list[Ulid] = Field(default=[])
 
 
 class ReplaceApplicationResponse(BaseModel):

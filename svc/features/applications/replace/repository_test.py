@@ -19,7 +19,9 @@ def test_one_update_changes_the_row_of_that_id_at_those_revisions(
     assert replace(revisions) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
-    assert "from applications where id = %(id)s for no key update" in sql
+    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
+    assert "from applications where id = %(id)s " in sql
+    assert " for no key update ), replaced as ( " in sql
     assert "update applications set name = %(name)s, comments = %(comments)s from found" in sql
     assert "where applications.id = %(id)s and " in sql
     assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql

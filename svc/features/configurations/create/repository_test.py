@@ -18,8 +18,12 @@ def test_one_insert_makes_the_row_with_a_fresh_id(listener: Listener) -> None:
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
     assert (
+        "where %(confined_to)s::text is null or %(application_id)s = confinement(%(confined_to)s)"
+        in sql
+    )
+    assert (
         "insert into configurations (id, application_id, name, comments, config) "
-        "values (%(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s)" in sql
+        "select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb " in sql
     )
     assert sql.endswith("select id, row_to_json(created)::text as body from created")
     assert re.fullmatch("[0-7][0-9A-HJKMNP-TV-Z]{25}", values["id"])
@@ -40,6 +44,14 @@ def test_every_row_has_an_id_of_its_own(listener: Listener) -> None:
 
 def test_the_foreign_key_tells_that_there_is_no_such_application(listener: Listener) -> None:
     listener.error = violation(ForeignKeyViolation, "configurations_application_id_fkey")
+    with pytest.raises(repository.NoSuchApplication):
+        create()
+
+
+def test_an_application_that_the_request_is_not_confined_to_does_not_exist(
+    listener: Listener,
+) -> None:
+    listener.rows = []
     with pytest.raises(repository.NoSuchApplication):
         create()
 

@@ -9,6 +9,7 @@ def test_one_select_reads_the_page_behind_an_id_without_the_documents(listener: 
     assert asyncio.run(repository.list_after("C", "A", "production", 3)) is listener.rows
     [(kind, sql, values)] = listener.statements
     assert kind == "read"
+    assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
     assert sql.startswith("select id, application_id, name, comments from configurations where ")
     assert "(%(after)s::text is null or id > %(after)s) and " in sql
     assert "(%(application_id)s::text is null or application_id = %(application_id)s) and " in sql

@@ -30,12 +30,12 @@ async def replace_configuration(
     id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
 ) -> Response:
     """Replace a configuration. `comments` left out become null; `config` may not be left out."""
-    if body.id not in (None, id):
+    if body.id not in ("", id):
         raise invalid("body", "id", detail="This is not the id of the path")
     try:
         replaced = await repository.replace(
             id,
-            body.application_id,
+            body.application_id or None,
             body.name,
             body.comments,
             body.config,

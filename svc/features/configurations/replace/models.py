@@ -1,5 +1,3 @@
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 
 from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
@@ -11,8 +9,8 @@ class ReplaceConfigurationRequest(RequestModel):
     name: Name
     comments: Comments | None = None
     config: ConfigDocument
-    id: Annotated[Ulid | None, Field(description="If given, the path's own.")] = None
-    application_id: Annotated[Ulid | None, Field(description="If given, its own.")] = None
+    id: Ulid = Field(default="", description="If given, the path's own.")
+    application_id: Ulid = Field(default="", description="If given, its own.")
 
 
 class ReplaceConfigurationResponse(BaseModel):

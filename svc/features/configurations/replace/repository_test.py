@@ -21,7 +21,9 @@ def test_one_update_changes_the_row_of_that_id_at_those_revisions(
     assert replace(application_id, revisions) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
     assert kind == "write"
-    assert "from configurations where id = %(id)s for no key update" in sql
+    assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
+    assert "from configurations where id = %(id)s " in sql
+    assert " for no key update ), replaced as ( " in sql
     assert "set name = %(name)s, comments = %(comments)s, config = %(config)s from found" in sql
     assert "where configurations.id = %(id)s and " in sql
     assert "application_id = coalesce(%(application_id)s, found.application_id)" in sql
