@@ -28,6 +28,7 @@ from pydantic_extra_types.ulid import ULID
 from config import settings
 from strict_json import NotJson, ObjectText, Unstorable, read_object
 
+_ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 LARGE_BODY_BYTES = 64 * 1024
 
@@ -116,7 +117,7 @@ type ConfigObject = Annotated[
 ConfigDocument = Annotated[str, PlainValidator(_object_text, json_schema_input_type=ConfigObject)]
 """A JSON object, as the text that was sent."""
 
-Sequence = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_decimal)]
+Sequence = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
 """The number of a change within its application; the changes begin behind 0."""
 
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
@@ -134,10 +135,15 @@ def _entity_tags(lines: list[str] | None) -> list[str] | None:
     return [match[0] for match in _ENTITY_TAG.finditer(text)]
 
 
-EntityTags = Annotated[list[str] | None, AfterValidator(_entity_tags), Header()]
+EntityTags = Annotated[
+    list[str] | None,
+    AfterValidator(_entity_tags),
+    WithJsonSchema({"anyOf": [{"const": "*"}, {"type": "string", "pattern": _ENTITY_TAGS}]}),
+    Header(examples=['"7"']),
+]
 """The value of If-Match or If-None-Match (RFC 9110 §13.1): `["*"]`, its entity tags, or None."""
 
-Revision = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_decimal)]
+Revision = Annotated[int, Field(ge=1, lt=10**18), BeforeValidator(_decimal)]
 """The number of a revision: 1 when created, one more with each change."""
 
 
@@ -152,7 +158,9 @@ def matches(if_none_match: list[str] | None, tag: str) -> bool:
     return "*" in given or tag in given
 
 
-Prefer = Annotated[list[str] | None, Header()]
+Prefer = Annotated[
+    list[str] | None, WithJsonSchema({"type": "string"}), Header(examples=["wait=30"])
+]
 """The preferences of the request (RFC 7240)."""
 
 

@@ -109,6 +109,22 @@ def test_when_the_time_is_over_it_returns_what_it_saw() -> None:
     run(scenario())
 
 
+def test_whoever_gives_up_lets_the_others_wait() -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        waiting = watched.wait("A", lambda looks: looks == 4)
+        await settle()
+        cancelled = watched.wait("A")
+        await settle()
+        cancelled.cancel()
+        assert await watched.wait("A", never, seconds=0) == 3
+        assert not waiting.done()
+        watched.wake("A")
+        assert await waiting == 4
+
+    run(scenario())
+
+
 def test_when_waiting_stops_all_end_with_what_they_see_and_nobody_waits_any_more() -> None:
     async def scenario() -> None:
         watched = Watched()
@@ -239,6 +255,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
     monkeypatch.setattr(psycopg2, "connect", server.connect)
     monkeypatch.setattr(random, "uniform", lambda *_: 0)
+    monkeypatch.setattr(listener, "REFRESH_SECONDS", 3600)
     return server
 
 
@@ -268,10 +285,10 @@ def test_a_notification_wakes_those_whom_it_names(server: Server) -> None:
         assert (connection.autocommit, connection.executed) == (True, ["listen changes"])
         connection.server.send(b"C A")
         await until(lambda: watched.looks["A"] == 2)
-        connection.server.send(b"A B")
-        await until(lambda: watched.looks["A"] == 3)
+        connection.server.send(b"B")
+        await until(lambda: watched.looks["B"] == 2)
         await settle()
-        assert watched.looks == {"A": 3, "B": 2}
+        assert watched.looks == {"A": 2, "B": 2}
         for task in waiting:
             task.cancel()
 

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edge.shutdown import Shutdown
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
 
@@ -25,8 +26,8 @@ class Service:
     """An app behind `Shutdown`: a path says what it does, and its lifespan lasts until `end`."""
 
     def __init__(self, seconds: float) -> None:
-        self.shutdown = Shutdown(self._app, seconds, self._at_once)
         self.started, self.told, self.end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.shutdown = Shutdown(self._app, seconds, self.told.set)
 
     async def _app(self, scope: Scope, _: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -37,12 +38,12 @@ class Service:
             await send(START)
         if scope["path"] == "/waits":
             await self.told.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
         elif scope["path"] != "/answers":
-            await asyncio.Event().wait()
+            async with asyncio.timeout(5):
+                await asyncio.Event().wait()
         await send(START)
-
-    def _at_once(self) -> None:
-        self.told.set()
 
     async def ask(self, path: str) -> list[Message]:
         sent: list[Message] = []
@@ -51,6 +52,9 @@ class Service:
             sent.append(message)
 
         await self.shutdown({"type": "http", "method": "GET", "path": path}, receive, send)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
         return sent
 
 
@@ -76,17 +80,20 @@ def handled() -> Iterator[list[int]]:
     def handle(number: int, _: FrameType | None) -> None:
         handled.append(number)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
     yield handled
-    left = signal.signal(signal.SIGTERM, before)
-    assert left is handle
+    left = [signal.signal(number, handler) for number, handler in before.items()]
+    assert left == [handle, handle]
 
 
-def test_the_signal_is_heard_at_once_and_by_the_server_too(handled: list[int]) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_signal_is_heard_at_once_and_by_the_server_too(
+    handled: list[int], number: signal.Signals
+) -> None:
     async def scenario(service: Service) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         await service.told.wait()
-        assert handled == [signal.SIGTERM]
+        assert handled == [number]
 
     during(scenario, seconds=60)
 
@@ -129,7 +136,7 @@ def test_who_was_answered_before_is_not_cut() -> None:
         hanging = asyncio.create_task(service.ask("/hangs"))
         assert await service.ask("/answers") == [START]
         os.kill(os.getpid(), signal.SIGTERM)
-        await hanging
+        await asyncio.wait([hanging])
         assert await service.ask("/answers") == [START]
 
     during(scenario, seconds=0)

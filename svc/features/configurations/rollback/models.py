@@ -6,7 +6,7 @@ from fields import Comments, ConfigObject, Name, RequestModel, Ulid
 
 
 class RollbackConfigurationRequest(RequestModel):
-    revision: Annotated[int, Field(strict=True, ge=1, lt=2**63, examples=[3])]
+    revision: Annotated[int, Field(strict=True, ge=1, lt=10**18, examples=[3])]
 
 
 class RollbackConfigurationResponse(BaseModel):

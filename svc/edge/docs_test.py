@@ -1,0 +1,70 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.testclient import TestClient
+
+from edge import docs
+
+SCRIPT = Path(docs.__file__).with_name("docs_reference.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI(title="Things", docs_url=None)
+    docs.install(app)
+    return app
+
+
+@pytest.fixture
+def page(app: FastAPI) -> str:
+    answer = TestClient(app).get("/docs")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    return answer.text
+
+
+def test_the_page_is_swagger_ui_and_the_script_of_the_reference(page: str) -> None:
+    swagger = bytes(get_swagger_ui_html(openapi_url="/openapi.json", title="Things").body).decode()
+    assert page.replace(f"\n<script>\n{SCRIPT}</script>", "") == swagger
+
+
+def test_the_script_comes_before_all_that_comes_from_elsewhere(page: str) -> None:
+    assert page.index(SCRIPT) < page.index("<link") < page.index("<script src")
+    assert page.partition("<script>")[0].split() == ["<!DOCTYPE", "html>", "<html>", "<head>"]
+
+
+def test_the_script_names_no_other_host() -> None:
+    assert not re.search(r"//[\w-]+\.|https?:|@import|\burl\(|\bimport\b", SCRIPT)
+
+
+def test_the_script_asks_for_the_document_only() -> None:
+    assert re.findall(
+        r"\b(?:fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon)\b.*", SCRIPT
+    ) == ["fetch(`${HOME}/openapi.json`);"]
+
+
+def test_the_script_ends_where_its_element_does() -> None:
+    for mark in ("</script", "<script", "<!--"):
+        assert mark not in SCRIPT.lower()
+
+
+def test_the_script_never_reads_a_value_as_markup() -> None:
+    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert way not in SCRIPT
+
+
+def test_the_script_is_small() -> None:
+    assert len(SCRIPT.encode()) < 20_000
+
+
+def test_the_document_is_looked_for_behind_the_prefix_of_a_proxy(app: FastAPI) -> None:
+    for prefix, url in (("", "/openapi.json"), ("/config", "/config/openapi.json")):
+        page = TestClient(app, root_path=prefix).get("/docs").text
+        assert f"url: '{url}'" in page
+
+
+def test_the_page_is_no_operation_of_the_document(app: FastAPI) -> None:
+    assert "docs" not in json.dumps(app.openapi())
