@@ -271,7 +271,6 @@
   };
 
   const show = async () => {
-    window.stop(); // what is still awaited would keep the page from being parsed and shown
     let shown;
     try {
       const answer = await fetch(`${HOME}/openapi.json`);
@@ -291,17 +290,20 @@
 
   let arrived = false;
   let given = false;
-  const giveUp = () => {
-    if (!given) show();
+  const missing = () => !window.SwaggerUIBundle;
+  const giveUp = ({ waiting }) => {
+    if (given) return;
     given = true;
+    if (waiting) window.stop(); // what is awaited keeps the page from being parsed and shown
+    show();
   };
   const ofSwagger = ({ target }) => target.matches?.("script[src], link[rel=stylesheet]");
-  document.addEventListener("error", (event) => ofSwagger(event) && giveUp(), true);
+  document.addEventListener("error", (event) => ofSwagger(event) && giveUp({ waiting: false }), true);
   document.addEventListener("load", (event) => {
     arrived ||= ofSwagger(event);
     // Something else than Swagger UI: the page of a proxy, perhaps.
-    if (event.target.matches?.("script[src]") && !window.SwaggerUIBundle) giveUp();
+    if (event.target.matches?.("script[src]") && missing()) giveUp({ waiting: false });
   }, true);
-  setTimeout(() => arrived || window.SwaggerUIBundle || giveUp(), SILENCE_MS);
-  setTimeout(() => window.SwaggerUIBundle || giveUp(), PATIENCE_MS);
+  setTimeout(() => !arrived && missing() && giveUp({ waiting: true }), SILENCE_MS);
+  setTimeout(() => missing() && giveUp({ waiting: true }), PATIENCE_MS);
 })();

@@ -38,7 +38,7 @@ class Service:
             await send(START)
         if scope["path"] == "/waits":
             await self.told.wait()
-            for _ in range(10):
+            for _turn in range(10):
                 await asyncio.sleep(0)
         elif scope["path"] != "/answers":
             async with asyncio.timeout(5):

@@ -7,7 +7,7 @@ from features.configurations.rollback.models import (
 )
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
-LAST = 2**63 - 1
+LAST = 10**18 - 1
 
 
 @pytest.mark.parametrize("revision", [1, LAST])
