@@ -262,8 +262,9 @@ class Database:
         future.add_done_callback(settle)
 
     async def _versions(self, ids: list[str]) -> Versions:
-        """What the listener compares: it differs after each change of an id; none if unknown."""
-        with suppress(Unavailable):
+        """What the listener compares: it differs after each change of an id; none if unknown, as
+        while the database is out of reach or not migrated yet."""
+        with suppress(Unavailable, psycopg2.Error):
             rows = await self.read(
                 """
                 select id, array[

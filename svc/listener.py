@@ -80,7 +80,7 @@ class Listener:
             while True:
                 changed = watch.changed  # from before the look: a change during it is not missed
                 seen = await look()
-                if self._stopping or done(seen):
+                if self._stopping or done(seen) or asyncio.get_running_loop().time() >= give_up:
                     return seen
                 try:
                     async with asyncio.timeout_at(give_up):
@@ -96,7 +96,7 @@ class Listener:
 
     async def _listen(self) -> None:
         while True:
-            with suppress(psycopg2.OperationalError):
+            with suppress(psycopg2.Error):
                 heard = await asyncio.to_thread(self._connect)
                 await self._hear(heard)
             # Not all instances at once, when a database comes back.

@@ -291,19 +291,25 @@
   let arrived = false;
   let given = false;
   const missing = () => !window.SwaggerUIBundle;
-  const giveUp = ({ waiting }) => {
+  const giveUp = () => {
     if (given) return;
     given = true;
-    if (waiting) window.stop(); // what is awaited keeps the page from being parsed and shown
+    // The rest of the page may still be parsed, into what is no longer shown and runs no script.
+    document.querySelectorAll("link, body").forEach((one) => one.remove());
     show();
   };
+  const endWaiting = () => {
+    if (given) return;
+    window.stop(); // what is awaited keeps the page from being parsed and shown
+    giveUp();
+  };
   const ofSwagger = ({ target }) => target.matches?.("script[src], link[rel=stylesheet]");
-  document.addEventListener("error", (event) => ofSwagger(event) && giveUp({ waiting: false }), true);
+  document.addEventListener("error", (event) => ofSwagger(event) && giveUp(), true);
   document.addEventListener("load", (event) => {
     arrived ||= ofSwagger(event);
     // Something else than Swagger UI: the page of a proxy, perhaps.
-    if (event.target.matches?.("script[src]") && missing()) giveUp({ waiting: false });
+    if (event.target.matches?.("script[src]") && missing()) giveUp();
   }, true);
-  setTimeout(() => !arrived && missing() && giveUp({ waiting: true }), SILENCE_MS);
-  setTimeout(() => missing() && giveUp({ waiting: true }), PATIENCE_MS);
+  setTimeout(() => !arrived && missing() && endWaiting(), SILENCE_MS);
+  setTimeout(() => missing() && endWaiting(), PATIENCE_MS);
 })();
