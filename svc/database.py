@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 import psycopg2
@@ -192,6 +193,19 @@ class _Statement:
         return meaning
 
 
+class _Batch(_Statement):
+    """One statement that finds the rows of many ids, each for whoever asked for it."""
+
+    def __init__(self, pool: _Pool, sql: str, confined_to: str | None) -> None:
+        self.ids = list[str]()
+        super().__init__(pool, sql, {"ids": self.ids, "confined_to": confined_to}, writes=False)
+
+    @cached_property
+    def found(self) -> dict[str, Row]:
+        """The rows of the answer by their `id`."""
+        return {row["id"]: row for row in self.answer.result()}
+
+
 class _SafeToRetry(Exception):
     """Nothing was changed, and a second attempt may succeed."""
 
@@ -222,6 +236,9 @@ class Database:
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
         self._queued_reads = dict[tuple[str, str], _Statement]()
+        # For which statements a batch runs, and the batches that gather ids meanwhile.
+        self._running = set[tuple[str, str | None]]()
+        self._gathering = dict[tuple[str, str | None], _Batch]()
         self.listener = Listener(settings.direct_url, self._versions)
         self.max_watchers = settings.max_watchers
 
@@ -234,25 +251,58 @@ class Database:
             statement.on_start = lambda: self._queued_reads.pop(key, None)
             # Before it is submitted: it may begin, and be taken out again, at once.
             self._queued_reads[key] = statement
+            self._expect(statement)
             self._submit(statement)
         # Who joins a read that has not begun sees what one of his own would see.
         return await asyncio.shield(statement.answer)
 
+    async def find(self, sql: str, id: str, confined_to: str | None) -> Row | None:
+        """See the module's `find`."""
+        key = (sql, confined_to)
+        batch = self._gathering.get(key)
+        if batch is None:
+            batch = self._gathering[key] = _Batch(self._pool, sql, confined_to)
+            self._expect(batch)
+            if key not in self._running:
+                self._running.add(key)
+                asyncio.get_running_loop().call_soon(self._run_gathered, key)
+        batch.ids.append(id)
+        await asyncio.shield(batch.answer)
+        return batch.found.get(id)
+
+    def _run_gathered(self, key: tuple[str, str | None]) -> None:
+        """Runs what was gathered for `key`, and after it what was gathered meanwhile."""
+        batch = self._gathering.pop(key, None)
+        if batch is None:
+            self._running.discard(key)
+            return
+        batch.answer.add_done_callback(lambda _: self._run_gathered(key))
+        try:
+            self._submit(batch)
+        except Overloaded as error:
+            batch.answer.set_exception(error)
+
     async def write(self, sql: str, values: Values | None) -> list[Row]:
         """See the module's `write`."""
         statement = _Statement(self._pool, sql, values, writes=True)
+        self._expect(statement)
         self._submit(statement)
         return await asyncio.shield(statement.answer)
 
-    def _submit(self, statement: _Statement) -> None:
-        if not self._room.acquire(blocking=False):
-            statement.on_start()
-            raise Overloaded("The service is full.")
+    def _expect(self, statement: _Statement) -> None:
+        """From now on the statement has an answer to come, at the latest at its deadline."""
         loop = asyncio.get_running_loop()
         statement.answer = loop.create_future()
         statement.answer.add_done_callback(lambda answer: answer.exception())
         # The deadline is the statement's own: whoever waits for it may have gone by then.
         statement.deadline = loop.call_later(self._timeout, statement.abandon)
+
+    def _submit(self, statement: _Statement) -> None:
+        if not self._room.acquire(blocking=False):
+            statement.on_start()
+            statement.deadline.cancel()
+            raise Overloaded("The service is full.")
+        loop = asyncio.get_running_loop()
         future = self._workers.submit(statement.run)
 
         def settle(done: Future[list[Row]]) -> None:
@@ -324,6 +374,16 @@ async def read(sql: str, values: Values | None = None) -> list[Row]:
     refuses. Answers or raises within `database_timeout_seconds`.
     """
     return await _current().read(sql, {**(values or {}), "confined_to": confined_to.get()})
+
+
+async def find(sql: str, id: str) -> Row | None:
+    """The row whose column `id` is this, of a statement that reads the rows of all `%(ids)s`.
+
+    Those that are asked for while another such statement is under way are read together by the
+    next one: none sees anything older than what a statement of its own would. Otherwise like
+    `read`.
+    """
+    return await _current().find(sql, id, confined_to.get())
 
 
 async def write(sql: str, values: Values | None = None) -> list[Row]:

@@ -1,17 +1,11 @@
-"""The words of the wire: what requests and responses are made of, and how a route reads them."""
+"""The words of the wire: what requests and responses are made of."""
 
 import re
-from asyncio import to_thread
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import ulid
-from fastapi import Header, HTTPException, Request, Response
-from fastapi._compat import is_sequence_field
-from fastapi.dependencies.utils import get_flat_dependant
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import Header, HTTPException
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,12 +19,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_extra_types.ulid import ULID
 
+import exact_route
 from config import settings
-from strict_json import NotJson, ObjectText, Unstorable, read_object
+from strict_json import ObjectText
+
+# Slices find all of the wire here.
+ExactRoute, invalid = exact_route.ExactRoute, exact_route.invalid
 
 _ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-LARGE_BODY_BYTES = 64 * 1024
 
 _ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
 _NO_NUL = r"^[^\u0000]*$"
@@ -47,7 +44,7 @@ def new_ulid() -> str:
 def _canonical(text: str) -> str:
     if not re.fullmatch(_ULID, text):
         raise PydanticCustomError("ulid", "Input should be a ULID")
-    return str(ULID(ulid.ULID.from_str(text.upper())).ulid)
+    return text.upper()
 
 
 def _name(text: str) -> str:
@@ -71,7 +68,7 @@ def _object_text(value: Any) -> str:
 
 
 # pydantic_extra_types' ULID is a dataclass, which FastAPI takes for a body even in a path, and it
-# accepts integers and bytes: so the text is checked first and the ULID made from it.
+# accepts integers and bytes: so what comes in is checked as text.
 Ulid = Annotated[
     str,
     StringConstraints(strict=True),
@@ -203,76 +200,7 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def invalid(*location: str | int, detail: str) -> RequestValidationError:
-    """The refusal (400) of what stands at `location`, such as `"body", "application_id"`."""
-    return RequestValidationError([{"type": "invalid", "loc": location, "msg": detail}])
-
-
 def next_link(path: str, **query: Any) -> str:
     """The `Link` header to the next page (RFC 8288), relative; leaves out what is None."""
     given = {name: value for name, value in query.items() if value is not None}
     return f'<{path}?{urlencode(given)}>; rel="next"'
-
-
-class _ExactRequest(Request):
-    members: dict[str, Any]
-
-    async def json(self) -> dict[str, Any]:
-        return self.members
-
-
-class ExactRoute(APIRoute):
-    """A route that takes what it declares and nothing else.
-
-    Its JSON body is read by `strict_json`. A query parameter that is not declared, or is given
-    twice where one counts, is refused, and so is a query that is not percent-encoded UTF-8.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's hook: wraps its handler with the checks above."""
-        handle = super().get_route_handler()
-        parameters = get_flat_dependant(self.dependant).query_params
-        repeatable = {field.alias: is_sequence_field(field) for field in parameters}
-        reads_body = self.body_field is not None
-
-        async def exact(request: Request) -> Response:
-            request = _ExactRequest(request.scope, request.receive)
-            if reads_body:
-                body = await request.body()
-                # A large one would hold up every other request on the event loop.
-                small = len(body) <= LARGE_BODY_BYTES
-                request.members = _members(body) if small else await to_thread(_members, body)
-            if query := request.scope["query_string"]:
-                _check_query(query, repeatable)
-            return await handle(request)
-
-        return exact
-
-
-def _members(body: bytes) -> dict[str, Any]:
-    try:
-        return read_object(body)
-    except NotJson as error:
-        raise invalid("body", detail=str(error)) from None
-    except Unstorable as error:
-        raise RequestValidationError(
-            [
-                {"type": "unstorable", "loc": ("body", *where), "msg": f"This {reason}"}
-                for where, reason in error.faults
-            ]
-        ) from None
-
-
-def _check_query(query: bytes, repeatable: dict[str, bool]) -> None:
-    try:
-        if re.search(rb"%(?![0-9A-Fa-f]{2})", query):
-            raise ValueError
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise invalid("query", detail="The query is not percent-encoded UTF-8") from None
-    given = [name for name, _ in pairs]
-    for name in dict.fromkeys(given):
-        if name not in repeatable:
-            raise invalid("query", name, detail="There is no such parameter here")
-        if given.count(name) > 1 and not repeatable[name]:
-            raise invalid("query", name, detail="This parameter counts once")

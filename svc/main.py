@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         shutdown.Shutdown, seconds=settings.shutdown_seconds, at_once=database.stop_waiting
     )
     problems.install(app)
-    app.add_middleware(logs.Requests)
+    app.add_middleware(logs.Requests, level=settings.log_level, format=settings.log_format)
     app.add_middleware(paths.Paths)
     return app
 

@@ -3,39 +3,33 @@
 import json
 import logging
 import re
+import secrets
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from itertools import count
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from ulid import ULID
 
 import database
 import metrics
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-FIELDS = ("request_id", "method", "route", "status", "duration_ms", "actor")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_log = logging.getLogger("config_service.requests")
 
 
 class JsonLines(logging.Formatter):
-    """`time` (RFC 3339, UTC), `level`, `message`, and the fields of a request.
+    """`time` (RFC 3339, UTC), `level` and `message`.
 
     An exception is told by its class and the places it passed: its text may hold a document.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "message": record.getMessage(),
-        }
-        line |= getattr(record, "request", {})
-        return json.dumps(line)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return json.dumps({"time": at, "level": record.levelname, "message": record.getMessage()})
 
 
 class TextLines(logging.Formatter):
@@ -43,12 +37,8 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of text, or several of a message that has them."""
-        request = getattr(record, "request", None)
-        message = record.getMessage()
-        if request:
-            message = "{method} {route} {status} {duration_ms} ms {actor}".format(**request)
         at = datetime.fromtimestamp(record.created, UTC)
-        return f"{at:%H:%M:%S} {record.levelname:7} {message}"
+        return f"{at:%H:%M:%S} {record.levelname:7} {record.getMessage()}"
 
 
 def install(level: str, format: str) -> None:
@@ -64,11 +54,47 @@ def install(level: str, format: str) -> None:
     access.handlers, access.propagate = [], False
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is told of a request. No field has a character that JSON would have to escape."""
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    duration_ms: float
+    actor: str
+
+
+def json_line(it: Request) -> str:
+    """The line of a request as JSON; put together by hand, for there is one with each request."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return (
+        f'{{"time": "{at}", "level": "INFO", "message": "request",'
+        f' "request_id": "{it.request_id}", "method": "{it.method}", "route": "{it.route}",'
+        f' "status": {it.status}, "duration_ms": {it.duration_ms:.3f}, "actor": "{it.actor}"}}\n'
+    )
+
+
+def text_line(it: Request) -> str:
+    """The line of a request for a person at a terminal."""
+    at = datetime.now(UTC)
+    return (
+        f"{at:%H:%M:%S} INFO    {it.method} {it.route} {it.status}"
+        f" {it.duration_ms:.3f} ms {it.actor}\n"
+    )
+
+
 class Requests:
     """Logs and counts each request, and sends its `X-Request-ID` back."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, level: str, format: str) -> None:
         self._app = app
+        self._line = json_line if format == "json" else text_line
+        self._tells = level in {"DEBUG", "INFO"}
+        first = secrets.token_hex(8)
+        # Unique by its first part, and cheap by its second.
+        self._ids = (f"{first}-{number}".encode() for number in count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on."""
@@ -80,9 +106,9 @@ class Requests:
             (value for name, value in scope["headers"] if name == b"x-request-id"), b""
         )
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = str(ULID()).encode()
+            request_id = next(self._ids)
         status = 499  # nobody was there to be answered
-        actor = database.actor.set("anonymous")
+        before = database.actor.set("anonymous")
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -99,18 +125,11 @@ class Requests:
             method = method if method in METHODS else "other"
             route = _route(scope)
             metrics.count_request(method, route, status, seconds)
-            if _log.isEnabledFor(logging.INFO):
-                values = (
-                    request_id.decode(),
-                    method,
-                    route,
-                    status,
-                    round(seconds * 1000, 3),
-                    database.actor.get(),
-                )
-                request = dict(zip(FIELDS, values, strict=True))
-                _log.info("request", extra={"request": request})
-            database.actor.reset(actor)
+            if self._tells:
+                actor = database.actor.get()
+                it = Request(request_id.decode(), method, route, status, seconds * 1000, actor)
+                sys.stderr.write(self._line(it))
+            database.actor.reset(before)
 
 
 def _route(scope: Scope) -> str:

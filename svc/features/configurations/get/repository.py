@@ -7,17 +7,17 @@ class NotFound(Exception):
 
 async def get(id: str) -> database.Row:
     """Its `body`, the JSON text that PostgreSQL prints, and its `revision`. Raises NotFound."""
-    rows = await database.read(
+    found = await database.find(
         """
-        select revision, (
+        select id, revision, (
             select row_to_json(answer)::text
             from (select id, application_id, name, comments, config) as answer
         ) as body
-        from configurations where id = %(id)s
+        from configurations where id = any(%(ids)s)
         and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
         """,
-        {"id": id},
+        id,
     )
-    if not rows:
+    if found is None:
         raise NotFound
-    return rows[0]
+    return found
