@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 
 SCOPES = {"read", "write"}
+USAGE = "usage: python -m api_tokens NAME read|write [APPLICATION]"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA_256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -61,11 +62,16 @@ def hash_of(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit status: 0, or 2 for wrong usage."""
+    if len(arguments) not in {2, 3}:
+        print(USAGE, file=sys.stderr)
+        return 2
+    name, scope, application = [*arguments, None][:3]
     secret = secrets.token_urlsafe(32)
     line = ":".join([*arguments[:2], hash_of(secret), *arguments[2:]])
     try:
-        if len(arguments) not in {2, 3} or len(parse(line)) != 1:
-            raise ValueError("usage: python -m api_tokens NAME read|write [APPLICATION]")
+        # A comma in the application's name would make other tokens of the line.
+        if parse(line) != [Token(str(name), str(scope), hash_of(secret), application)]:
+            raise ValueError(USAGE)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -85,6 +85,11 @@ class Listener:
 
         return answer
 
+    async def find(self, sql: str, id: str) -> database.Row | None:
+        """In the place of `database.find`."""
+        rows = await self.answering("find")(sql, {"id": id})
+        return rows[0] if rows else None
+
 
 @pytest.fixture
 def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
@@ -92,6 +97,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     stand_in = Listener()
     monkeypatch.setattr(database, "read", stand_in.answering("read"))
     monkeypatch.setattr(database, "write", stand_in.answering("write"))
+    monkeypatch.setattr(database, "find", stand_in.find)
     return stand_in
 
 

@@ -18,7 +18,7 @@ import database
 import metrics
 import migrations
 from config import Settings, settings
-from edge import access, bodies, hangups, logs, openapi, paths, problems, scrape, shutdown
+from edge import access, bodies, docs, hangups, logs, openapi, paths, problems, scrape, shutdown
 
 VERSION = "1.0.0"
 HERE = Path(__file__).parent
@@ -54,11 +54,13 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
     for router in routers():
         app.include_router(router)
+    docs.install(app)
     scrape.install(app)
     openapi.install(app, secured=bool(settings.api_tokens))
     app.add_middleware(hangups.Hangups)

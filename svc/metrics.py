@@ -43,6 +43,8 @@ type Series = dict[Labels, float]
 class Registry:
     """The numbers of this process, and the sums over it and its siblings."""
 
+    version = ""
+
     def __init__(self) -> None:
         # A parent hands its authkey, random bytes, to the workers that it starts, and to no other.
         family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()[:16]
@@ -53,6 +55,8 @@ class Registry:
             file.truncate(SLOTS * 8)
             self._values = mmap(file.fileno(), SLOTS * 8)
         self._keys = own.with_suffix(".keys").open("w")
+        self._live = own.with_suffix(".live")
+        self._live.touch()
         self._slots = dict[tuple[str, Labels], int]()
         self._lock = threading.Lock()
 
@@ -71,7 +75,7 @@ class Registry:
         """The series of each name; of processes that have ended, their gauges are left out."""
         sums: dict[str, Series] = defaultdict(lambda: defaultdict(float))
         for keys in self._folder.glob("*.keys"):
-            values, ended = keys.with_suffix(".values").read_bytes(), not _runs(int(keys.stem))
+            values, ended = keys.with_suffix(".values").read_bytes(), not _is_live(keys)
             for slot, line in enumerate(keys.read_text().splitlines()):
                 name, labels = json.loads(line)
                 if not (ended and name in GAUGES):
@@ -83,21 +87,22 @@ class Registry:
         """Ends the counting; removes the folder where no sibling counts in it."""
         self._keys.close()
         self._values.close()
-        pids = {int(keys.stem) for keys in self._folder.glob("*.keys")} - {os.getpid()}
-        if not any(map(_runs, pids)):
+        self._live.unlink()
+        if not any(map(_is_live, self._folder.glob("*.keys"))):
             for file in self._folder.iterdir():
                 file.unlink(missing_ok=True)
             with suppress(OSError):
                 self._folder.rmdir()
 
 
-def _runs(pid: int) -> bool:
+def _is_live(keys: Path) -> bool:
+    """Whether the process of this file still counts: it has not ended, nor was it killed."""
     with suppress(PermissionError):
         try:
-            os.kill(pid, 0)
+            os.kill(int(keys.stem), 0)
         except ProcessLookupError:
             return False
-    return True
+    return keys.with_suffix(".live").exists()
 
 
 _registry: Registry | None = None
@@ -108,8 +113,7 @@ def opened(version: str) -> Iterator[None]:
     """Counts for the time of the block; outside of one, nothing is counted."""
     global _registry  # noqa: PLW0603 - there is one for each process
     _registry = Registry()
-    if len(_registry.sums()["config_service_build_info"]) == 0:
-        add("config_service_build_info", (("version", version),))
+    _registry.version = version
     add("watchers", amount=0)
     try:
         yield
@@ -136,7 +140,10 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
 
 def exposition() -> str:
     """All metrics in Prometheus' text format, version 0.0.4."""
-    sums = _registry.sums() if _registry is not None else {}
+    sums = {}
+    if _registry is not None:
+        sums = _registry.sums()
+        sums["config_service_build_info"] = {(("version", _registry.version),): 1.0}
     lines = []
     for name, kind, about in METRICS:
         lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]

@@ -6,9 +6,11 @@ import re
 import secrets
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from traceback import format_tb
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,7 +31,14 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"time": at, "level": record.levelname, "message": record.getMessage()})
+        return json.dumps({"time": at, "level": record.levelname, "message": _message(record)})
+
+
+def _message(record: logging.LogRecord) -> str:
+    if not record.exc_info or record.exc_info[0] is None:
+        return record.getMessage()
+    kind, _, places = record.exc_info
+    return f"{record.getMessage()}: {kind.__name__} at\n{''.join(format_tb(places))}"
 
 
 class TextLines(logging.Formatter):
@@ -38,7 +47,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line of text, or several of a message that has them."""
         at = datetime.fromtimestamp(record.created, UTC)
-        return f"{at:%H:%M:%S} {record.levelname:7} {record.getMessage()}"
+        return f"{at:%H:%M:%S} {record.levelname:7} {_message(record)}"
 
 
 def install(level: str, format: str) -> None:
@@ -128,7 +137,8 @@ class Requests:
             if self._tells:
                 actor = database.actor.get()
                 it = Request(request_id.decode(), method, route, status, seconds * 1000, actor)
-                sys.stderr.write(self._line(it))
+                with suppress(OSError):  # who reads the log has gone; the answer was sent
+                    sys.stderr.write(self._line(it))
             database.actor.reset(before)
 
 

@@ -10,11 +10,11 @@ def test_one_select_reads_the_row_of_that_id_as_text(listener: Listener) -> None
     listener.rows = [{"revision": 7, "body": '{"rate":1.10}'}]
     assert asyncio.run(repository.get("C")) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
-    assert kind == "read"
+    assert kind == "find"
     assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
     assert "select row_to_json(answer)::text " in sql
     assert "(select id, application_id, name, comments, config) as answer" in sql
-    assert " as body from configurations where id = %(id)s" in sql
+    assert " as body from configurations where id = any(%(ids)s)" in sql
     assert values == {"id": "C"}
 
 
