@@ -333,7 +333,8 @@ def test_clients_that_hang_up_leave_nothing_behind(postgres: Postgres) -> None:
             cursor.execute(
                 "select count(*) from pg_stat_activity where application_name = 'config-service'"
             )
-            assert cursor.fetchone() == (4,)
+            [(connections,)] = cursor.fetchall()
+            assert 0 < connections <= 4
         assert not any("Traceback" in line or "unexpected" in line for line in server.lines)
 
 
@@ -471,7 +472,8 @@ def test_memory_descriptors_and_connections_stay_flat_under_a_mixed_load(
             cursor.execute(
                 "select count(*) from pg_stat_activity where application_name = 'config-service'"
             )
-            assert cursor.fetchone() == (4,)
+            [(connections,)] = cursor.fetchall()
+            assert 0 < connections <= 4
     half = samples[len(samples) // 2]
     print(f"{done[0]} requests; memory KiB and descriptors: {samples[0]} … {half} … {samples[-1]}")
     print(json.dumps(samples))
