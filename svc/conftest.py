@@ -1,5 +1,6 @@
 """What tests share: a slice served by itself, a database that only listens, and the real thing."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -115,7 +117,15 @@ class Server:
         self.environment = environment
         self.lines: list[str] = []
         self.port = free_port()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.answered = list[str]()
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=30,
+            event_hooks={"response": [self._note]},
+        )
+
+    def _note(self, answer: httpx.Response) -> None:
+        self.answered.append(answer.headers["x-request-id"])
 
     def start(self) -> "Server":
         """Starts it and waits until it serves."""
@@ -269,10 +279,13 @@ def empty(db: connection) -> None:
 
 @pytest.fixture(scope="session")
 def server(dsn: str) -> Iterator[Server]:
-    """One service for all integration tests."""
+    """One service for all integration tests, whose log is held against its answers at the end."""
     running = Server(DATABASE_URL=dsn).start()
     yield running
     running.stop()
+    lines = [json.loads(line) for line in running.lines]
+    logged = Counter(line["request_id"] for line in lines if line["message"] == "request")
+    assert [logged[answered] for answered in running.answered] == [1] * len(running.answered)
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ def serving(dsn: str, **settings: Any) -> Iterator[Server]:
     finally:
         if server.process.poll() is None:
             server.stop()
+    # Whatever happened: nothing of the DSN, and nothing of a document, is in the log.
+    assert not any("canary" in line for line in server.lines)
 
 
 def eventually(met: Callable[[], bool], patience: float = 30) -> None:
@@ -186,7 +188,7 @@ class Contention:
             assert found.status_code == 503
             return
         tag = found.headers["etag"]
-        body = {"name": "contended", "config": {"value": value}}
+        body = {"name": "contended", "config": {"value": value, "secret": "canary"}}
         self.unknown.add(value)
         answer = client.put(url, json=body, headers={"If-Match": tag})
         assert answer.status_code in {200, 412, 503}, answer.text
@@ -448,7 +450,7 @@ def test_memory_descriptors_and_connections_stay_flat_under_a_mixed_load(
             turn = 0
             while not over.is_set():
                 turn += 1
-                config = {"turn": turn, "text": "x" * 1000, "list": list(range(50))}
+                config = {"turn": turn, "text": "canary" * 200, "list": list(range(50))}
                 body = {"application_id": owner, "name": f"n{turn}", "config": config}
                 path = client.post(CONFIGURATIONS, json=body).headers["location"]
                 client.get(path)
