@@ -348,8 +348,11 @@ def test_a_watcher_that_hangs_up_makes_room(dsn: str, team: Team) -> None:
         for _ in range(20):
             with suppress(httpx.ReadTimeout):
                 small.client.get(path, headers=wait(tag), timeout=0.2)
-        answer = small.client.get(path, headers=wait(tag, 1))
-        assert answer.status_code == 304
+        statuses = list[int]()
+        while 304 not in statuses and len(statuses) < 100:  # the server hears of it in its time
+            statuses.append(small.client.get(path, headers=wait(tag, 1)).status_code)
+            time.sleep(0.1)
+        assert statuses[-1] == 304
         assert not any("Traceback" in line for line in small.lines)
     finally:
         small.stop()
