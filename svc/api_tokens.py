@@ -55,9 +55,9 @@ def parse(text: str) -> list[Token]:
     return tokens
 
 
-def hash_of(text: str) -> str:
+def hash_of(text: bytes) -> str:
     """The SHA-256 of a token's text, in lower-case hexadecimal."""
-    return hashlib.sha256(text.encode("latin-1")).hexdigest()
+    return hashlib.sha256(text).hexdigest()
 
 
 def main(arguments: list[str]) -> int:
@@ -67,10 +67,10 @@ def main(arguments: list[str]) -> int:
         return 2
     name, scope, application = [*arguments, None][:3]
     secret = secrets.token_urlsafe(32)
-    line = ":".join([*arguments[:2], hash_of(secret), *arguments[2:]])
+    line = ":".join([*arguments[:2], hash_of(secret.encode()), *arguments[2:]])
     try:
         # A comma in the application's name would make other tokens of the line.
-        if parse(line) != [Token(str(name), str(scope), hash_of(secret), application)]:
+        if parse(line) != [Token(str(name), str(scope), hash_of(secret.encode()), application)]:
             raise ValueError(USAGE)
     except ValueError as error:
         print(error, file=sys.stderr)

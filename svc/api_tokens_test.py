@@ -76,8 +76,8 @@ def test_what_is_no_token_is_told_by_its_number_and_never_repeated(text: str, me
 
 
 def test_the_hash_is_that_of_the_bytes_on_the_wire() -> None:
-    assert hash_of("some") == hashlib.sha256(b"some").hexdigest()
-    assert hash_of("\xfc\xff") == hashlib.sha256(b"\xfc\xff").hexdigest()
+    assert hash_of(b"some") == hashlib.sha256(b"some").hexdigest()
+    assert hash_of(b"\xfc\xff") == hashlib.sha256(b"\xfc\xff").hexdigest()
 
 
 def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
@@ -106,7 +106,7 @@ def test_a_new_token_fits_the_line_that_is_printed_with_it(
 ) -> None:
     secret, line = made(capsys, *arguments)
     name, scope, application = token
-    assert parse(line) == [Token(name, scope, hash_of(secret), application)]
+    assert parse(line) == [Token(name, scope, hash_of(secret.encode()), application)]
     assert secret not in line
 
 

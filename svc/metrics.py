@@ -10,13 +10,13 @@ import json
 import math
 import multiprocessing
 import os
-import struct
 import tempfile
 import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from mmap import mmap
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class Registry:
         own = self._folder / str(os.getpid())
         with own.with_suffix(".values").open("w+b") as file:
             file.truncate(SLOTS * 8)
-            self._values = mmap(file.fileno(), SLOTS * 8)
+            self._map = mmap(file.fileno(), SLOTS * 8)
+        self._values = memoryview(self._map).cast("d")
         self._keys = own.with_suffix(".keys").open("w")
         self._live = own.with_suffix(".live")
         self._live.touch()
@@ -68,25 +69,26 @@ class Registry:
                 slot = self._slots[name, labels] = len(self._slots)
                 self._keys.write(json.dumps([name, labels]) + "\n")
                 self._keys.flush()
-            value = struct.unpack_from("d", self._values, slot * 8)[0]
-            struct.pack_into("d", self._values, slot * 8, value + amount)
+            self._values[slot] += amount
 
     def sums(self) -> dict[str, Series]:
         """The series of each name; of processes that have ended, their gauges are left out."""
         sums: dict[str, Series] = defaultdict(lambda: defaultdict(float))
         for keys in self._folder.glob("*.keys"):
-            values, ended = keys.with_suffix(".values").read_bytes(), not _is_live(keys)
+            ended = not _is_live(keys)
+            values = memoryview(keys.with_suffix(".values").read_bytes()).cast("d")
             for slot, line in enumerate(keys.read_text().splitlines()):
                 name, labels = json.loads(line)
                 if not (ended and name in GAUGES):
                     key = tuple((label, value) for label, value in labels)
-                    sums[name][key] += struct.unpack_from("d", values, slot * 8)[0]
+                    sums[name][key] += values[slot]
         return sums
 
     def close(self) -> None:
         """Ends the counting; removes the folder where no sibling counts in it."""
         self._keys.close()
-        self._values.close()
+        self._values.release()
+        self._map.close()
         self._live.unlink()
         if not any(map(_is_live, self._folder.glob("*.keys"))):
             for file in self._folder.iterdir():
@@ -130,12 +132,17 @@ def add(name: str, labels: Labels = (), amount: float = 1) -> None:
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """Counts one answered request, and how long it took."""
-    labels = (("method", method), ("route", route), ("status", str(status)))
-    at = bisect_left(BUCKETS, seconds)
-    bound = str(BUCKETS[at]) if at < len(BUCKETS) else "+Inf"
-    add("http_requests_total", labels)
-    add("http_request_duration_seconds", (*labels, ("le", bound)))
+    labels, bounded = _request_labels(method, route, status)
+    # The total is the sum of these.
+    add("http_request_duration_seconds", bounded[bisect_left(BUCKETS, seconds)])
     add("http_request_duration_seconds_sum", labels, seconds)
+
+
+@cache
+def _request_labels(method: str, route: str, status: int) -> tuple[Labels, list[Labels]]:
+    """The labels of a series, and with each bound of the histogram."""
+    labels = (("method", method), ("route", route), ("status", str(status)))
+    return labels, [(*labels, ("le", bound)) for bound in (*map(str, BUCKETS), "+Inf")]
 
 
 def exposition() -> str:
@@ -143,6 +150,8 @@ def exposition() -> str:
     sums = {}
     if _registry is not None:
         sums = _registry.sums()
+        for (*labels, _), number in sums.get("http_request_duration_seconds", {}).items():
+            sums["http_requests_total"][tuple(labels)] += number
         sums["config_service_build_info"] = {(("version", _registry.version),): 1.0}
     lines = []
     for name, kind, about in METRICS:

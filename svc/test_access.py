@@ -41,10 +41,10 @@ class Guarded:
         self.own = self._make(api, OWN)
         self.other = self._make(api, "other")
         lines = [
-            f"writer:write:{hash_of(WRITER)}",
-            f"reader:read:{hash_of(READER).upper()}",
-            f"confined:write:{hash_of(CONFINED)}:{self.own[0]}",
-            f"named:write:{hash_of(NAMED)}:{OWN}",
+            f"writer:write:{hash_of(WRITER.encode())}",
+            f"reader:read:{hash_of(READER.encode()).upper()}",
+            f"confined:write:{hash_of(CONFINED.encode())}:{self.own[0]}",
+            f"named:write:{hash_of(NAMED.encode())}:{OWN}",
         ]
         self.server = Server(DATABASE_URL=dsn, API_TOKENS=",".join(lines)).start()
         self.client = self.server.client
@@ -100,7 +100,7 @@ def test_what_is_open_needs_no_token(guarded: Guarded) -> None:
 
 
 def test_documentation_and_metrics_are_closed_where_the_settings_say_so(dsn: str) -> None:
-    tokens = f"reader:read:{hash_of(READER)}"
+    tokens = f"reader:read:{hash_of(READER.encode())}"
     settings = {"DOCS_PUBLIC": "false", "METRICS_PUBLIC": "false", "API_TOKENS": tokens}
     closed = Server(DATABASE_URL=dsn, **settings).start()
     try:
@@ -131,7 +131,7 @@ def test_documentation_and_metrics_are_closed_where_the_settings_say_so(dsn: str
         get(APPLICATIONS, "Host: x", "Authorization: Bearer \xfc\xff"),
         get(APPLICATIONS, "Host: x", f"Authorization: Bearer {WRITER},"),
         get(APPLICATIONS, "Host: x", f"Authorization: Bearer {WRITER} x"),
-        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {hash_of(WRITER)}"),
+        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {hash_of(WRITER.encode())}"),
         get(f"{APPLICATIONS}?access_token={WRITER}"),
     ],
 )
@@ -288,7 +288,7 @@ def requests_of(server: Server) -> list[dict[str, Any]]:
 
 def test_every_request_has_one_line_of_json_with_its_id(dsn: str, api: httpx.Client) -> None:
     made = api.post(APPLICATIONS, json={"name": "logged"}).json()
-    server = Server(DATABASE_URL=dsn, API_TOKENS=f"writer:write:{hash_of(WRITER)}").start()
+    server = Server(DATABASE_URL=dsn, API_TOKENS=f"writer:write:{hash_of(WRITER.encode())}").start()
     sent = {}
     for method, path, expected, route in [
         ("GET", f"{APPLICATIONS}/{made['id']}", 200, f"{APPLICATIONS}/{{id}}"),

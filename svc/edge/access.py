@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import database
@@ -36,7 +35,8 @@ class Access:
         if scope["type"] != "http" or not self._tokens or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
             return
-        token = self._token(Headers(scope=scope).getlist("authorization"))
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        token = self._token(given)
         if token is None:
             detail = "This needs a valid bearer token."
             refusal = problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
@@ -51,6 +51,6 @@ class Access:
             return
         await refusal(scope, receive, send)
 
-    def _token(self, authorizations: list[str]) -> Token | None:
-        scheme, _, text = authorizations[0].partition(" ") if len(authorizations) == 1 else [""] * 3
-        return self._tokens.get(hash_of(text.strip())) if scheme.lower() == "bearer" else None
+    def _token(self, given: list[bytes]) -> Token | None:
+        scheme, _, text = given[0].partition(b" ") if len(given) == 1 else [b""] * 3
+        return self._tokens.get(hash_of(text.strip())) if scheme.lower() == b"bearer" else None

@@ -12,11 +12,11 @@ from edge.access import APPLICATIONS, Access, Policy
 
 WRITER, READER, CONFINED, CONFINED_READER = "of-the-writer", "of-the-reader", "of-one", "of-two"
 TOKENS = [
-    Token("writer", "write", hash_of(WRITER), None),
-    Token("reader", "read", hash_of(READER), None),
-    Token("confined", "write", hash_of(CONFINED), "shop"),
-    Token("confined-reader", "read", hash_of(CONFINED_READER), "shop"),
-    Token("foreign", "write", hash_of("\xfc\xff"), None),
+    Token("writer", "write", hash_of(WRITER.encode()), None),
+    Token("reader", "read", hash_of(READER.encode()), None),
+    Token("confined", "write", hash_of(CONFINED.encode()), "shop"),
+    Token("confined-reader", "read", hash_of(CONFINED_READER.encode()), "shop"),
+    Token("foreign", "write", hash_of(b"\xfc\xff"), None),
 ]
 POLICY = Policy(TOKENS, frozenset({"/health", "/metrics"}))
 OPEN = Policy([], frozenset())
@@ -97,7 +97,7 @@ def assert_unknown(answer: Answer) -> None:
         f"Bearer {WRITER} x",
         f"Bearer {WRITER.upper()}",
         f"Bearer {WRITER[:-1]}",
-        f"Bearer {hash_of(WRITER)}",
+        f"Bearer {hash_of(WRITER.encode())}",
         "Bearer writer",
         f"Bearer Bearer {WRITER}",
     ],

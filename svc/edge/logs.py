@@ -1,5 +1,6 @@
 """One line of log for each request, and every other line in the same form."""
 
+import asyncio
 import json
 import logging
 import re
@@ -101,6 +102,7 @@ class Requests:
         self._app = app
         self._line = json_line if format == "json" else text_line
         self._tells = level in {"DEBUG", "INFO"}
+        self._untold = list[str]()
         first = secrets.token_hex(8)
         # Unique by its first part, and cheap by its second.
         self._ids = (f"{first}-{number}".encode() for number in count(1))
@@ -137,9 +139,19 @@ class Requests:
             if self._tells:
                 actor = database.actor.get()
                 it = Request(request_id.decode(), method, route, status, seconds * 1000, actor)
-                with suppress(OSError):  # who reads the log has gone; the answer was sent
-                    sys.stderr.write(self._line(it))
+                self._tell(self._line(it))
             database.actor.reset(before)
+
+    def _tell(self, line: str) -> None:
+        """Writes the line, with those that are told until the event loop comes round."""
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._untold.append(line)
+
+    def _write(self) -> None:
+        lines, self._untold = "".join(self._untold), []
+        with suppress(OSError):  # who reads the log has gone; the answers were sent
+            sys.stderr.write(lines)
 
 
 def _route(scope: Scope) -> str:
