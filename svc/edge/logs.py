@@ -8,10 +8,10 @@ import secrets
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from traceback import format_tb
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,8 +64,7 @@ def install(level: str, format: str) -> None:
     access.handlers, access.propagate = [], False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is told of a request. No field has a character that JSON would have to escape."""
 
     request_id: str
