@@ -200,6 +200,16 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def left_out(value: Any = "", description: str | None = None) -> Any:
+    """The default `value` of a member that may be left out but not null. It stands for the absence,
+    and is no default that a client would see."""
+
+    def unsaid(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field(default=value, description=description, json_schema_extra=unsaid)
+
+
 def next_link(path: str, **query: Any) -> str:
     """The `Link` header to the next page (RFC 8288), relative; leaves out what is None."""
     given = {name: value for name, value in query.items() if value is not None}

@@ -113,15 +113,10 @@
   // What a value must keep to, beyond its type.
   const limits = (schema) => {
     const { minLength, maxLength, minItems, maxItems } = schema;
-    // The document's reader rounds what is larger than 2^53: only a power of two stays exact.
-    const number = (n) => {
-      const power = Math.round(Math.log2(n));
-      return n > 2 ** 53 && n === 2 ** power ? `2^${power}` : n;
-    };
     const count = (least, most, what) =>
       most === undefined ? least && `at least ${least} ${what}`
         : least === undefined ? `at most ${most} ${what}` : `${least} to ${most} ${what}`;
-    const bound = (sign, n) => n !== undefined && `${sign} ${number(n)}`;
+    const bound = (sign, n) => n !== undefined && `${sign} ${n}`;
     const pattern = (text, what) => text && (text.length > 48
       ? make("details", {}, make("summary", {}, what), code(text)) : [`${what} `, code(text)]);
     return [

@@ -1,6 +1,6 @@
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from fields import Comments, Name, RequestModel, Ulid
+from fields import Comments, Name, RequestModel, Ulid, left_out
 
 
 class ReplaceApplicationRequest(RequestModel):
@@ -8,8 +8,8 @@ class ReplaceApplicationRequest(RequestModel):
 
     name: Name
     comments: Comments | None = None
-    id: Ulid = Field(default="", description="If given, the path's own.")
-    configuration_ids: list[Ulid] = Field(default=[])
+    id: Ulid = left_out(description="If given, the path's own.")
+    configuration_ids: list[Ulid] = left_out([])
 
 
 class ReplaceApplicationResponse(BaseModel):

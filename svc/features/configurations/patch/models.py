@@ -1,16 +1,16 @@
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
+from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
 
 
 class PatchConfigurationRequest(RequestModel):
     """A merge patch (RFC 7396): null removes, so that of these members only `comments` may be."""
 
-    name: Name = Field(default="")
+    name: Name = left_out()
     comments: Comments | None = None
-    config: ConfigDocument = Field(default="{}", json_schema_extra={"default": {}})
-    id: Ulid = Field(default="", description="If given, the path's own.")
-    application_id: Ulid = Field(default="", description="If given, its own.")
+    config: ConfigDocument = left_out("{}")
+    id: Ulid = left_out(description="If given, the path's own.")
+    application_id: Ulid = left_out(description="If given, its own.")
 
 
 class PatchConfigurationResponse(BaseModel):

@@ -1,6 +1,6 @@
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
+from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
 
 
 class ReplaceConfigurationRequest(RequestModel):
@@ -9,8 +9,8 @@ class ReplaceConfigurationRequest(RequestModel):
     name: Name
     comments: Comments | None = None
     config: ConfigDocument
-    id: Ulid = Field(default="", description="If given, the path's own.")
-    application_id: Ulid = Field(default="", description="If given, its own.")
+    id: Ulid = left_out(description="If given, the path's own.")
+    application_id: Ulid = left_out(description="If given, its own.")
 
 
 class ReplaceConfigurationResponse(BaseModel):
