@@ -39,15 +39,16 @@ class ExactRoute(APIRoute):
     is a query that is not percent-encoded UTF-8. Dependencies, cookies and forms are not offered.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._slashes, self._head = self.path.count("/"), self.path.partition("{")[0]
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Starlette's hook: spares the regular expression where the path cannot be it."""
         path: str = scope["path"]
-        if path.count("/") != self.path.count("/") or not path.startswith(self._head()):
+        if path.count("/") != self._slashes or not path.startswith(self._head):
             return Match.NONE, {}
         return super().matches(scope)
-
-    def _head(self) -> str:
-        return self.path.partition("{")[0]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's hook: what answers a request."""
