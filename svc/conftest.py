@@ -224,7 +224,7 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def unpacked_postgres() -> Iterator[Postgres]:
+def running_postgres() -> Iterator[Postgres]:
     """The one PostgreSQL that the fault tests share."""
     # Not tmp_path: whoever runs PostgreSQL in root's place has no way into that.
     folder = Path(tempfile.mkdtemp())
@@ -239,11 +239,11 @@ def unpacked_postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres(unpacked_postgres: Postgres) -> Postgres:
+def postgres(running_postgres: Postgres) -> Postgres:
     """It runs, and its tables are empty."""
-    with unpacked_postgres.connect() as db, db.cursor() as cursor:
+    with running_postgres.connect() as db, db.cursor() as cursor:
         cursor.execute("delete from applications")
-    return unpacked_postgres
+    return running_postgres
 
 
 @pytest.fixture(scope="session")

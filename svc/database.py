@@ -277,10 +277,7 @@ class Database:
             self._running.discard(key)
             return
         batch.answer.add_done_callback(lambda _: self._run_gathered(key))
-        try:
-            self._submit(batch)
-        except Overloaded as error:
-            batch.answer.set_exception(error)
+        self._submit(batch)
 
     async def write(self, sql: str, values: Values | None) -> list[Row]:
         """See the module's `write`."""
@@ -298,10 +295,13 @@ class Database:
         statement.deadline = loop.call_later(self._timeout, statement.abandon)
 
     def _submit(self, statement: _Statement) -> None:
+        """Gives the statement to a worker thread; where the queue is full, its answer is that."""
         if not self._room.acquire(blocking=False):
             statement.on_start()
             statement.deadline.cancel()
-            raise Overloaded("The service is full.")
+            if not statement.answer.done():
+                statement.answer.set_exception(Overloaded("The service is full."))
+            return
         loop = asyncio.get_running_loop()
         future = self._workers.submit(statement.run)
 

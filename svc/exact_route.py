@@ -96,9 +96,8 @@ def _answer(
     request_name = route.dependant.request_param_name
 
     async def answer(request: Request, values: dict[str, Any]) -> Response:
-        sent_along = Response()
         if response_name:
-            values[response_name] = sent_along
+            values[response_name] = Response()
         if request_name:
             values[request_name] = request
         result = await function(**values)
@@ -106,9 +105,9 @@ def _answer(
             return result
         content = await serialize_response(field=route.response_field, response_content=result)
         response = JSONResponse(content, route.status_code or 200)
-        response.headers.raw.extend(
-            pair for pair in sent_along.headers.raw if pair[0] != b"content-length"
-        )
+        if response_name:
+            sent_along = values[response_name].headers.raw
+            response.headers.raw.extend(pair for pair in sent_along if pair[0] != b"content-length")
         return response
 
     return answer
@@ -136,8 +135,7 @@ class _Parameter:
         if given is not None:
             value = given if self.many else given[0]
             values[self.name], wrong = self.field.validate(value, values, loc=self.location)
-            if wrong:
-                errors.extend(wrong if isinstance(wrong, list) else [wrong])
+            errors.extend(wrong or [])
         elif self.field.required:
             errors.append(get_missing_field_error(loc=self.location))
         else:

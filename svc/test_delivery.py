@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import psycopg2
 import pytest
-from psycopg2.extensions import connection
 
 from conftest import Postgres, Server
 
@@ -193,9 +192,7 @@ def wait(tag: str, seconds: int = 30) -> dict[str, str]:
 
 
 @contextmanager
-def watching(
-    look: Callable[[], httpx.Response], db: connection | None = None
-) -> Iterator[Future[httpx.Response]]:
+def watching(look: Callable[[], httpx.Response]) -> Iterator[Future[httpx.Response]]:
     """A request that waits in the background, and has begun to when the block begins."""
     with ThreadPoolExecutor(1) as client:
         answer = client.submit(look)
