@@ -87,10 +87,14 @@ class Listener:
 
         return answer
 
-    async def find(self, sql: str, id: str) -> database.Row | None:
-        """In the place of `database.find`."""
-        rows = await self.answering("find")(sql, {"id": id})
-        return rows[0] if rows else None
+    def finding(self, kind: str) -> Callable[..., Any]:
+        """A replacement of `database.find` or `database.change`."""
+
+        async def answer(sql: str, values: database.Values) -> database.Row | None:
+            rows = await self.answering(kind)(sql, values)
+            return rows[0] if rows else None
+
+        return answer
 
 
 @pytest.fixture
@@ -99,7 +103,8 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     stand_in = Listener()
     monkeypatch.setattr(database, "read", stand_in.answering("read"))
     monkeypatch.setattr(database, "write", stand_in.answering("write"))
-    monkeypatch.setattr(database, "find", stand_in.find)
+    monkeypatch.setattr(database, "find", stand_in.finding("find"))
+    monkeypatch.setattr(database, "change", stand_in.finding("change"))
     return stand_in
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -23,12 +23,21 @@ from psycopg2.pool import ThreadedConnectionPool
 
 import metrics
 from config import Settings
+from gathering import (
+    CONNECT_TIMEOUT_SECONDS,
+    Gathering,
+    NotAsked,
+    Request,
+    Unanswered,
+    by_actor,
+    in_lists,
+)
 from listener import Listener, Versions
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
 
-CONNECT_TIMEOUT_SECONDS = 3
+UNCONFIRMED = "The database did not confirm this change: whether it was made is unknown."
 READ_ONLY = "25006"  # what was the primary is a standby now
 RETRIED = {"40001", "40P01", READ_ONLY}
 TOO_SLOW = {"57014", "55P03"}
@@ -60,6 +69,7 @@ class _Pool(ThreadedConnectionPool):
     def __init__(self, size: int, dsn: str, **options: Any) -> None:
         super().__init__(0, size, dsn, **options)
         self.minconn = size
+        self.drops = 0
 
     def _connect(self, key: Any = None) -> connection:
         opened: connection = super()._connect(key)  # type: ignore[misc]
@@ -80,6 +90,7 @@ class _Pool(ThreadedConnectionPool):
 
     def drop_idle(self) -> None:
         """Closes every idle connection, so that the next ones are opened anew."""
+        self.drops += 1
         with self._lock:  # type: ignore[attr-defined]
             idle, self._pool = self._pool, []
         for unused in idle:
@@ -142,9 +153,7 @@ class _Statement:
 
     def _lost(self) -> Unavailable:
         if self._writes and self._sent:
-            return OutcomeUnknown(
-                "The database did not confirm this change: whether it was made is unknown."
-            )
+            return OutcomeUnknown(UNCONFIRMED)
         return Unavailable("The database did not answer in time.")
 
     def _attempt(self) -> list[Row]:
@@ -193,21 +202,27 @@ class _Statement:
         return meaning
 
 
-class _Batch(_Statement):
-    """One statement that finds the rows of many ids, each for whoever asked for it."""
-
-    def __init__(self, pool: _Pool, sql: str, confined_to: str | None) -> None:
-        self.ids = list[str]()
-        super().__init__(pool, sql, {"ids": self.ids, "confined_to": confined_to}, writes=False)
-
-    @cached_property
-    def found(self) -> dict[str, Row]:
-        """The rows of the answer by their `id`."""
-        return {row["id"]: row for row in self.answer.result()}
-
-
 class _SafeToRetry(Exception):
     """Nothing was changed, and a second attempt may succeed."""
+
+
+def _options(settings: Settings, dsn: str, seconds: float, lock_seconds: float) -> dict[str, Any]:
+    """How a connection is opened whose statements last, and wait for a lock, at most so long."""
+    milliseconds, lock_milliseconds = (
+        max(1, int(1000 * limit)) for limit in (seconds, lock_seconds)
+    )
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "tcp_user_timeout": milliseconds,
+        "keepalives_idle": 30,
+        "fallback_application_name": "config-service",
+        "options": f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
+        f" -c lock_timeout={lock_milliseconds}"
+        f" -c idle_in_transaction_session_timeout={milliseconds}"
+        " -c timezone=UTC"
+        f" -c config_service.max_document_bytes={settings.max_body_bytes}"
+        f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
+    }
 
 
 class Database:
@@ -217,32 +232,52 @@ class Database:
         self._timeout = settings.database_timeout_seconds
         dsn = settings.database_url.get_secret_value()
         # PostgreSQL gives up a little earlier, because its word is certain: nothing was changed.
-        milliseconds = int(self._timeout * 900)
-        self._pool = _Pool(
-            settings.database_pool_size,
-            dsn,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            tcp_user_timeout=milliseconds,
-            keepalives_idle=30,
-            fallback_application_name="config-service",
-            options=f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
-            f" -c lock_timeout={milliseconds}"
-            f" -c idle_in_transaction_session_timeout={milliseconds}"
-            " -c timezone=UTC"
-            f" -c config_service.max_document_bytes={settings.max_body_bytes}"
-            f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
-        )
+        options = _options(settings, dsn, 0.9 * self._timeout, 0.9 * self._timeout)
+        self._pool = _Pool(settings.database_pool_size, dsn, **options)
         metrics.add("database_pool_size", amount=settings.database_pool_size)
         self._workers = ThreadPoolExecutor(settings.database_pool_size, "database")
         self._room = threading.Semaphore(settings.database_pool_size + settings.database_queue_size)
         self._queued_reads = dict[tuple[str, str], _Statement]()
-        # For which statements a batch runs, and the batches that gather ids meanwhile.
-        self._running = set[tuple[str, str | None]]()
-        self._gathering = dict[tuple[str, str | None], _Batch]()
+        # Prepared statements are another thing that a transaction pooler would break. They give up
+        # early, so that who was refused together with others has time left for asking alone.
+        dsn = settings.direct_url
+        options = _options(settings, dsn, 0.2 * self._timeout, 0.05 * self._timeout)
+        options["fallback_application_name"] += " gathering"
+        # They find by id, whatever the tables looked like when they were planned.
+        options["options"] += " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+        connect = partial(psycopg2.connect, dsn, async_=True, **options)
+        gathering = partial(Gathering, connect, self._timeout, lambda: self._pool.drops)
+        self._finds, self._changes = gathering(once=False), gathering(once=True)
         self.listener = Listener(settings.direct_url, self._versions)
         self.max_watchers = settings.max_watchers
 
-    async def read(self, sql: str, values: Values | None) -> list[Row]:
+    async def run(self) -> None:
+        """Listens and gathers, until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for needed in (self.listener, self._finds, self._changes):
+                tasks.create_task(needed.run())
+
+    async def find(self, request: Request, values: Values) -> Row | None:
+        """See the module's `find`."""
+        began = asyncio.get_running_loop().time()
+        try:
+            return await self._finds.ask(request, values)
+        except (NotAsked, Unanswered):
+            alone = in_lists([values], request.confined_to)
+            return next(iter(await self.read(request.sql, alone, began)), None)
+
+    async def change(self, request: Request, values: Values) -> Row | None:
+        """See the module's `change`."""
+        began = asyncio.get_running_loop().time()
+        try:
+            return await self._changes.ask(request, values)
+        except NotAsked:
+            alone = in_lists([values], request.confined_to)
+            return next(iter(await self.write(request.sql, alone, request.actor, began)), None)
+        except Unanswered:
+            raise OutcomeUnknown(UNCONFIRMED) from None
+
+    async def read(self, sql: str, values: Values | None, began: float | None = None) -> list[Row]:
         """See the module's `read`."""
         key = (sql, repr(values))
         statement = self._queued_reads.get(key)
@@ -251,48 +286,30 @@ class Database:
             statement.on_start = lambda: self._queued_reads.pop(key, None)
             # Before it is submitted: it may begin, and be taken out again, at once.
             self._queued_reads[key] = statement
-            self._expect(statement)
+            self._expect(statement, began)
             self._submit(statement)
         # Who joins a read that has not begun sees what one of his own would see.
         return await asyncio.shield(statement.answer)
 
-    async def find(self, sql: str, id: str, confined_to: str | None) -> Row | None:
-        """See the module's `find`."""
-        key = (sql, confined_to)
-        batch = self._gathering.get(key)
-        if batch is None:
-            batch = self._gathering[key] = _Batch(self._pool, sql, confined_to)
-            self._expect(batch)
-            if key not in self._running:
-                self._running.add(key)
-                asyncio.get_running_loop().call_soon(self._run_gathered, key)
-        batch.ids.append(id)
-        await asyncio.shield(batch.answer)
-        return batch.found.get(id)
-
-    def _run_gathered(self, key: tuple[str, str | None]) -> None:
-        """Runs what was gathered for `key`, and after it what was gathered meanwhile."""
-        batch = self._gathering.pop(key, None)
-        if batch is None:
-            self._running.discard(key)
-            return
-        batch.answer.add_done_callback(lambda _: self._run_gathered(key))
-        self._submit(batch)
-
-    async def write(self, sql: str, values: Values | None) -> list[Row]:
+    async def write(
+        self, sql: str, values: Values, actor: str, began: float | None = None
+    ) -> list[Row]:
         """See the module's `write`."""
-        statement = _Statement(self._pool, sql, values, writes=True)
-        self._expect(statement)
+        values = {**values, "actor": actor}
+        statement = _Statement(self._pool, by_actor(sql, actor), values, writes=True)
+        self._expect(statement, began)
         self._submit(statement)
         return await asyncio.shield(statement.answer)
 
-    def _expect(self, statement: _Statement) -> None:
-        """From now on the statement has an answer to come, at the latest at its deadline."""
+    def _expect(self, statement: _Statement, began: float | None) -> None:
+        """The statement has an answer to come, at the latest at its deadline, counted from when it
+        `began` or else from now."""
         loop = asyncio.get_running_loop()
         statement.answer = loop.create_future()
         statement.answer.add_done_callback(lambda answer: answer.exception())
         # The deadline is the statement's own: whoever waits for it may have gone by then.
-        statement.deadline = loop.call_later(self._timeout, statement.abandon)
+        deadline = (began or loop.time()) + self._timeout
+        statement.deadline = loop.call_at(deadline, statement.abandon)
 
     def _submit(self, statement: _Statement) -> None:
         """Gives the statement to a worker thread; where the queue is full, its answer is that."""
@@ -349,7 +366,7 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
     """The database for the time of the block; one such block per process."""
     global _database  # noqa: PLW0603 - the pool is the one thing a process shares
     _database = Database(settings)
-    listening = asyncio.create_task(_database.listener.run())
+    listening = asyncio.create_task(_database.run())
     try:
         yield
     finally:
@@ -376,14 +393,13 @@ async def read(sql: str, values: Values | None = None) -> list[Row]:
     return await _current().read(sql, {**(values or {}), "confined_to": confined_to.get()})
 
 
-async def find(sql: str, id: str) -> Row | None:
-    """The row whose column `id` is this, of a statement that reads the rows of all `%(ids)s`.
+async def find(sql: str, values: Values) -> Row | None:
+    """The row whose column `id` is that of `values`, read together with those that others find.
 
-    Those that are asked for while another such statement is under way are read together by the
-    next one: none sees anything older than what a statement of its own would. Otherwise like
-    `read`.
+    In the statement each name of `values` stands for a list, of what all of them gave. None sees
+    anything older than what a statement of its own would. Otherwise like `read`.
     """
-    return await _current().find(sql, id, confined_to.get())
+    return await _current().find(Request(sql, confined_to.get(), "anonymous"), values)
 
 
 async def write(sql: str, values: Values | None = None) -> list[Row]:
@@ -394,11 +410,16 @@ async def write(sql: str, values: Values | None = None) -> list[Row]:
     Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
     """
     values = {**(values or {}), "confined_to": confined_to.get()}
-    if (name := actor.get()) != "anonymous":
-        # One message, and so one round trip and one transaction.
-        sql = f"select set_config('config_service.actor', %(actor)s, true);{sql}"
-        values["actor"] = name
-    return await _current().write(sql, values)
+    return await _current().write(sql, values, actor.get())
+
+
+async def change(sql: str, values: Values) -> Row | None:
+    """The row whose column `id` is that of `values`, changed together with those of others.
+
+    In the statement each name of `values` stands for a list, in which no id is twice. What it
+    refuses one of them it refuses that one alone. Otherwise like `write`.
+    """
+    return await _current().change(Request(sql, confined_to.get(), actor.get()), values)
 
 
 async def wait[T](

@@ -14,6 +14,7 @@ from psycopg2.extras import RealDictCursor
 import database
 from config import Settings
 from database import Database, OutcomeUnknown, Overloaded, Row, Unavailable, Unstorable
+from gathering import NotAsked, Request
 
 type Answer = list[Row] | Exception | Callable[["Connection"], list[Row]]
 
@@ -102,10 +103,26 @@ class Deaf:
         await asyncio.Event().wait()
 
 
+class Alone:
+    """In the place of a gathering: says `failure`, that it is to be asked alone for instance."""
+
+    failure: type[Exception] = NotAsked
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    async def ask(self, request: Request, values: database.Values) -> Row:
+        raise self.failure
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     stand_in = Server()
     monkeypatch.setattr(database, "Listener", Deaf)
+    monkeypatch.setattr(database, "Gathering", Alone)
     monkeypatch.setattr(psycopg2, "connect", stand_in.connect)
     return stand_in
 
@@ -645,9 +662,9 @@ def test_closing_waits_for_what_runs_drops_what_is_queued_and_then_closes_connec
 
     async def work() -> list[Row]:
         opened = Database(configured())
-        running = asyncio.create_task(opened.write("running", None))
+        running = asyncio.create_task(opened.write("running", {}, "anonymous"))
         await gate.wait()
-        queued = asyncio.create_task(opened.write("queued", None))
+        queued = asyncio.create_task(opened.write("queued", {}, "anonymous"))
         await asyncio.sleep(0)
         closing = asyncio.create_task(opened.close())
         with pytest.raises(Unavailable):

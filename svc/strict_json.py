@@ -13,6 +13,7 @@ from typing import Any
 
 MAX_DEPTH = 64
 MAX_DIGITS = 400
+SHORT = 300  # characters of a number without an exponent that no limit can catch
 LARGEST = Decimal("1.7976931348623157e308")
 SMALLEST = Decimal("1e-308")
 
@@ -51,17 +52,20 @@ def read_object(body: bytes, most_faults: int = 20) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8 at byte {error.start}") from None
+    reader, spans = _Reader(), dict[str, ObjectText]()
     try:
-        spans = dict[str, ObjectText]()
-        tree = _read_members(text, spans)
+        tree = reader.members(text, spans)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise NotJson(f"The body is not a JSON object: look at {where}") from None
     except RecursionError:
         raise Unstorable([((), f"is nested deeper than {MAX_DEPTH} levels")]) from None
-    faults = [fault for fault, _ in zip(_faults(tree, (), 0), range(most_faults), strict=False)]
-    if faults:
-        raise Unstorable(faults)
+    # Most texts cannot have a fault, and the search for its place is slow: a NUL and a surrogate
+    # have to be escaped, and what is deep has many brackets.
+    if reader.found_fault or "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        faults = [fault for fault, _ in zip(_faults(tree, (), 0), range(most_faults), strict=False)]
+        if faults:
+            raise Unstorable(faults)
     return {**tree, **spans}
 
 
@@ -76,73 +80,94 @@ class _Refused:
     reason: str
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) == len(pairs):
-        return members
-    repeating, seen = _Repeating(members), set[str]()
-    for key, _ in pairs:
-        if key in seen:
-            repeating.repeated = key
-            break
-        seen.add(key)
-    return repeating
+def _refusal(text: str) -> _Refused | None:
+    """What is wrong with a number that is long or has an exponent; the exact test is slow."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return _Refused("is a number out of range")
+    size = number.copy_abs()
+    if size > LARGEST:
+        return _Refused("is a number larger than 1.7976931348623157e308")
+    if 0 < size < SMALLEST:
+        return _Refused("is a number closer to zero than 1e-308")
+    _, digits, exponent = number.as_tuple()
+    exponent = int(exponent)
+    if max(1, len(digits) + exponent if number else 1) + max(0, -exponent) > MAX_DIGITS:
+        return _Refused(f"is a number of more than {MAX_DIGITS} digits")
+    return None
 
 
-def _number(text: str) -> int | float | _Refused:
-    # Short and without an exponent: no limit is within reach, and the exact test is slow.
-    if len(text) > 300 or "e" in text or "E" in text:
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            return _Refused("is a number out of range")
-        size = number.copy_abs()
-        if size > LARGEST:
-            return _Refused("is a number larger than 1.7976931348623157e308")
-        if 0 < size < SMALLEST:
-            return _Refused("is a number closer to zero than 1e-308")
-        _, digits, exponent = number.as_tuple()
-        exponent = int(exponent)
-        if max(1, len(digits) + exponent if number else 1) + max(0, -exponent) > MAX_DIGITS:
-            return _Refused(f"is a number of more than {MAX_DIGITS} digits")
-    return float(text) if set(text) & set(".eE") else int(text)
+class _Reader:
+    """Reads one text; `found_fault` says whether a fault stands in the tree for certain."""
 
+    def __init__(self) -> None:
+        self.found_fault = False
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_float=self._float,
+            parse_int=self._int,
+            parse_constant=lambda _: self._refused(_Refused("is not a JSON number")),
+        )
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_float=_number,
-    parse_int=_number,
-    parse_constant=lambda _: _Refused("is not a JSON number"),
-)
+    def members(self, text: str, spans: dict[str, ObjectText]) -> dict[str, Any]:
+        """The object that is all of `text`; `spans` receives the text of its members' objects."""
 
+        def past_space(at: int) -> int:
+            return _SPACE.match(text, at).end()  # type: ignore[union-attr]
 
-def _read_members(text: str, spans: dict[str, ObjectText]) -> dict[str, Any]:
-    """The object that is all of `text`; `spans` receives the text of its members' objects."""
+        def past(sign: str, at: int) -> int:
+            if not text.startswith(sign, at):
+                raise json.JSONDecodeError(f"no {sign}", text, at)
+            return past_space(at + 1)
 
-    def past_space(at: int) -> int:
-        return _SPACE.match(text, at).end()  # type: ignore[union-attr]
+        pairs: list[tuple[str, Any]] = []
+        at = past("{", past_space(0))
+        while not text.startswith("}", at):
+            if pairs:
+                at = past(",", at)
+            past('"', at)
+            key, at = self._decoder.raw_decode(text, at)
+            start = past(":", past_space(at))
+            value, end = self._decoder.raw_decode(text, start)
+            if isinstance(value, dict):
+                spans[key] = ObjectText(text[start:end])
+            pairs.append((key, value))
+            at = past_space(end)
+        if past("}", at) != len(text):
+            raise json.JSONDecodeError("more than one value", text, at)
+        return self._object(pairs)
 
-    def past(sign: str, at: int) -> int:
-        if not text.startswith(sign, at):
-            raise json.JSONDecodeError(f"no {sign}", text, at)
-        return past_space(at + 1)
+    def _refused(self, refused: _Refused) -> _Refused:
+        self.found_fault = True
+        return refused
 
-    pairs: list[tuple[str, Any]] = []
-    at = past("{", past_space(0))
-    while not text.startswith("}", at):
-        if pairs:
-            at = past(",", at)
-        past('"', at)
-        key, at = _decoder.raw_decode(text, at)
-        start = past(":", past_space(at))
-        value, end = _decoder.raw_decode(text, start)
-        if isinstance(value, dict):
-            spans[key] = ObjectText(text[start:end])
-        pairs.append((key, value))
-        at = past_space(end)
-    if past("}", at) != len(text):
-        raise json.JSONDecodeError("more than one value", text, at)
-    return _object(pairs)
+    def _float(self, text: str) -> float | _Refused:
+        if len(text) > SHORT or "e" in text or "E" in text:
+            refused = _refusal(text)
+            if refused:
+                return self._refused(refused)
+        return float(text)
+
+    def _int(self, text: str) -> int | _Refused:
+        if len(text) > SHORT:
+            refused = _refusal(text)
+            if refused:
+                return self._refused(refused)
+        return int(text)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+        self.found_fault = True
+        repeating, seen = _Repeating(members), set[str]()
+        for key, _ in pairs:
+            if key in seen:
+                repeating.repeated = key
+                break
+            seen.add(key)
+        return repeating
 
 
 def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location, str]]:

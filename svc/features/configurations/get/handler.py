@@ -3,7 +3,16 @@ from functools import partial
 from fastapi import APIRouter, HTTPException, Response
 
 import database
-from fields import EntityTags, ExactRoute, Prefer, Ulid, entity_tag, matches, wait_seconds
+from fields import (
+    EntityTags,
+    ExactRoute,
+    Prefer,
+    Ulid,
+    entity_tag,
+    known_revision,
+    matches,
+    wait_seconds,
+)
 
 from . import repository
 from .models import GetConfigurationResponse
@@ -26,7 +35,8 @@ async def get_configuration(
 
     With `If-None-Match` and `Prefer: wait=30` it waits until there is another revision.
     """
-    look, wait = partial(repository.get, id), wait_seconds(prefer)
+    look = partial(repository.get, id, known_revision(if_none_match))
+    wait = wait_seconds(prefer)
     try:
         if wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(

@@ -22,7 +22,9 @@ def client(
     monkeypatch: pytest.MonkeyPatch,
     waits: list[tuple[str, float, bool, bool]],
 ) -> TestClient:
-    async def get(id: str) -> dict[str, object]:
+    async def get(id: str, known: int | None) -> dict[str, object]:
+        if known == 7:
+            return {"revision": 7, "body": None}
         return {"revision": 7, "body": f'{{"id":"{id}","config":{{"rate":1.10}}}}'}
 
     async def wait(
@@ -50,7 +52,8 @@ def test_the_answer_is_the_text_of_the_database(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "status"), [('"7"', 304), ('"6", W/"7"', 304), ("*", 304), ('"6"', 200), ("7", 400)]
+    ("known", "status"),
+    [('"7"', 304), ('W/"7"', 304), ('"6", W/"7"', 304), ("*", 304), ('"6"', 200), ("7", 400)],
 )
 def test_what_is_known_already_is_not_sent_again(
     client: TestClient, known: str, status: int
@@ -82,7 +85,7 @@ def test_without_a_revision_that_is_known_it_does_not_wait(
 def test_a_missing_configuration_is_not_found(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
-    async def get(_: str) -> None:
+    async def get(*_: object) -> None:
         raise repository.NotFound
 
     monkeypatch.setattr(repository, "get", get)

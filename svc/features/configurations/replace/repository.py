@@ -37,28 +37,36 @@ async def replace(
     at. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or NameTaken.
     """
     try:
-        rows = await database.write(
+        row = await database.change(
             """
-            with found as (
-                select application_id, revision from configurations
-                where id = %(id)s
-                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-                for no key update
+            with asked as (
+                select * from unnest(
+                    %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
+                    %(comments)s::text[], %(config)s::text[], %(revisions)s::text[]
+                ) as asked (id, owner, new_name, new_comments, new_config, revisions)
+            ), found as (
+                select application_id, revision, asked.*
+                from asked join configurations using (id)
+                where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
+                -- In this order, so that two such statements cannot wait for each other.
+                order by id
+                for no key update of configurations
             ), replaced as (
                 update configurations
-                set name = %(name)s, comments = %(comments)s, config = %(config)s
+                set name = new_name, comments = new_comments, config = new_config::jsonb
                 from found
-                where configurations.id = %(id)s
-                and found.application_id = coalesce(%(application_id)s, found.application_id)
-                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
+                where configurations.id = found.id
+                and found.application_id = coalesce(owner, found.application_id)
+                and (revisions is null or revisions::jsonb @> to_jsonb(found.revision))
                 returning configurations.*
-            ), answer as (
-                select id, application_id, name, comments, config from replaced
             )
-            select found.application_id, found.revision as found,
-                (select revision from replaced) as revision,
-                (select row_to_json(answer)::text from answer) as body
-            from found
+            select id, found.application_id, found.revision as found, replaced.revision, (
+                select row_to_json(answer)::text from (
+                    select id, replaced.application_id, name, comments, config
+                    where replaced.revision is not null
+                ) as answer
+            ) as body
+            from found left join replaced using (id)
             """,
             {
                 "id": id,
@@ -66,7 +74,7 @@ async def replace(
                 "name": name,
                 "comments": comments,
                 "config": config,
-                "revisions": revisions,
+                "revisions": None if revisions is None else str(revisions),
             },
         )
     except CheckViolation as error:
@@ -77,10 +85,10 @@ async def replace(
         if error.diag.constraint_name == "configurations_application_id_name_key":
             raise NameTaken from None
         raise
-    if not rows:
+    if row is None:
         raise NotFound
-    if application_id not in (None, rows[0]["application_id"]):
+    if application_id not in (None, row["application_id"]):
         raise OtherApplication
-    if rows[0]["body"] is None:
-        raise PreconditionFailed(rows[0]["found"])
-    return rows[0]
+    if row["body"] is None:
+        raise PreconditionFailed(row["found"])
+    return row

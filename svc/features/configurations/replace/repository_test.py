@@ -14,28 +14,34 @@ def replace(application_id: str | None = None, revisions: list[int] | None = Non
 
 
 @pytest.mark.parametrize(("application_id", "revisions"), [(None, None), ("A", [3, 4])])
-def test_one_update_changes_the_row_of_that_id_at_those_revisions(
+def test_one_update_changes_the_rows_of_those_ids_at_those_revisions(
     listener: Listener, application_id: str | None, revisions: list[int] | None
 ) -> None:
     listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
     assert replace(application_id, revisions) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
-    assert "from configurations where id = %(id)s " in sql
-    assert " for no key update ), replaced as ( " in sql
-    assert "set name = %(name)s, comments = %(comments)s, config = %(config)s from found" in sql
-    assert "where configurations.id = %(id)s and " in sql
-    assert "application_id = coalesce(%(application_id)s, found.application_id)" in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
+    assert kind == "change"
+    assert "as asked (id, owner, new_name, new_comments, new_config, revisions)" in sql
+    assert "%(confined_to)s::text is null or application_id = confinement(%(confined_to)s)" in sql
+    assert " order by id for no key update of configurations ), replaced as ( " in sql
+    assert "set name = new_name, comments = new_comments, config = new_config::jsonb" in sql
+    assert "where configurations.id = found.id and " in sql
+    assert "found.application_id = coalesce(owner, found.application_id)" in sql
+    assert "(revisions is null or revisions::jsonb @> to_jsonb(found.revision))" in sql
     assert values == {
         "id": "C",
         "application_id": application_id,
         "name": "production",
         "comments": "ours",
         "config": "{}",
-        "revisions": revisions,
+        "revisions": revisions and "[3, 4]",
     }
+
+
+def test_no_revision_at_all_is_not_any_revision(listener: Listener) -> None:
+    listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
+    replace(None, [])
+    assert listener.statements[0][2]["revisions"] == "[]"
 
 
 def test_no_row_is_not_found(listener: Listener) -> None:

@@ -1,0 +1,231 @@
+"""Asks the database for many at once: one round trip, one transaction, one wait for the disk.
+
+While one statement is under way, what is asked for meanwhile gathers for the next one. It runs on a
+connection that the event loop itself listens to, because waking a thread costs more than the rest.
+"""
+
+import asyncio
+import random
+import select
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_WRITE,
+    TRANSACTION_STATUS_IDLE,
+    connection,
+    cursor,
+)
+
+MOST = 100
+LARGE = 16 * 1024
+TURNS = 3
+CONNECT_TIMEOUT_SECONDS = 3
+
+type Row = dict[str, Any]
+type Values = Mapping[str, Any]
+
+
+class NotAsked(Exception):
+    """This was not asked together with others, or nobody could be answered: ask for it alone."""
+
+
+class Unanswered(Exception):
+    """The statement was sent, and what became of it is unknown."""
+
+
+def in_lists(asked: list[Values], confined_to: str | None) -> dict[str, Any]:
+    """The values of several, for each name a list, and what they are all confined to."""
+    lists: dict[str, Any] = {name: [values[name] for values in asked] for name in asked[0]}
+    return lists | {"confined_to": confined_to}
+
+
+def by_actor(sql: str, actor: str) -> str:
+    """The same with its actor told to history, in one message and so in one transaction."""
+    if actor == "anonymous":
+        return sql
+    return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
+
+
+class Request(NamedTuple):
+    """What those of a batch have in common: the statement and who asks."""
+
+    sql: str
+    confined_to: str | None
+    actor: str
+
+
+class _Batch:
+    """What one statement asks for: by their `id` the values, and who waits for the answer."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.began = asyncio.get_running_loop().time()
+        self._asked = dict[str, Values]()
+        self._waiting = dict[str, list[asyncio.Future[Row | None]]]()
+
+    def takes(self, request: Request, values: Values, *, once: bool) -> bool:
+        """Whether it may be asked for this too: of the same kind, and each id once."""
+        if self.request != request or len(self._asked) == MOST:
+            return False
+        asked = self._asked.get(values["id"])
+        return asked is None or (not once and asked == values)
+
+    def add(self, values: Values) -> asyncio.Future[Row | None]:
+        """The answer to come."""
+        answer = asyncio.get_running_loop().create_future()
+        self._asked[values["id"]] = values
+        self._waiting.setdefault(values["id"], []).append(answer)
+        return answer
+
+    async def run(self, opened: connection, prepared: dict[str, str]) -> list[Row]:
+        """The rows of all; the statement is planned once, when it is not `prepared` yet."""
+        values = in_lists(list(self._asked.values()), self.request.confined_to)
+        sql = self.request.sql
+        if sql not in prepared:
+            numbered = sql % {name: f"${number}" for number, name in enumerate(values, 1)}
+            name = f"gathered_{len(prepared)}"
+            await _execute(opened, f"prepare {name} as {numbered}", None)
+            given = ", ".join(f"%({name})s" for name in values)
+            prepared[sql] = f"execute {name} ({given})"
+        values["actor"] = self.request.actor
+        found = await _execute(opened, by_actor(prepared[sql], self.request.actor), values)
+        assert found.description  # noqa: S101 - a statement that is gathered gives rows
+        names = [column.name for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def answer(self, rows: list[Row]) -> None:
+        """Gives each row to those who wait for its `id`, and None to whom there is none for."""
+        found = {row["id"]: row for row in rows}
+        for asked, waiting in self._waiting.items():
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_result(found.get(asked))
+
+    def fail(self, error: type[Exception]) -> None:
+        """Tells all that there is no answer."""
+        for waiting in self._waiting.values():
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_exception(error())
+
+
+class Gathering:
+    """One connection, and what gathers for it.
+
+    With `once` those who ask for the same get a statement each, as those who change must. `seconds`
+    is how long an answer may take, a quarter of it until the statement is sent. `outdated` tells
+    when to connect anew: by another number than before.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], connection],
+        seconds: float,
+        outdated: Callable[[], int],
+        *,
+        once: bool,
+    ) -> None:
+        self._connect, self._seconds, self._outdated, self._once = connect, seconds, outdated, once
+        self._batches = deque[_Batch]()
+        self._asked = asyncio.Event()
+        self._serving = False
+
+    async def ask(self, request: Request, values: Values) -> Row | None:
+        """The row whose `id` is that of `values`; raises NotAsked or Unanswered.
+
+        In the statement each name of `values` stands for a list.
+        """
+        if not self._serving or sum(len(v) for v in values.values() if isinstance(v, str)) > LARGE:
+            raise NotAsked
+        for batch in self._batches:
+            if batch.takes(request, values, once=self._once):
+                break
+        else:
+            batch = _Batch(request)
+            self._batches.append(batch)
+            self._asked.set()
+        return await batch.add(values)
+
+    async def run(self) -> None:
+        """Keeps a connection and asks, until it is cancelled."""
+        while True:
+            with suppress(psycopg2.Error, TimeoutError):
+                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                    # In a thread, because it looks the host's name up.
+                    opened = await asyncio.to_thread(self._connect)
+                    await _settled(opened)
+                try:
+                    await self._serve(opened)
+                finally:
+                    self._serving = False
+                    opened.close()
+                    while self._batches:
+                        self._batches.popleft().fail(NotAsked)
+                    self._asked.clear()
+            # Not all instances at once, when a database comes back.
+            await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311
+
+    async def _serve(self, opened: connection) -> None:
+        """Asks for one batch after the other, until the connection is lost or outdated."""
+        hung_up = select.poll()
+        hung_up.register(opened.fileno(), select.POLLIN)
+        current, prepared = self._outdated(), dict[str, str]()
+        self._serving = True
+        while True:
+            await self._asked.wait()
+            # Those who were just answered go first: what their clients ask next comes along.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            # An idle connection has nothing to say: one that is readable has been closed.
+            if hung_up.poll(0) or self._outdated() != current:
+                return
+            batch = self._batches.popleft()
+            if not self._batches:
+                self._asked.clear()
+            if asyncio.get_running_loop().time() > batch.began + self._seconds / 4:
+                batch.fail(NotAsked)
+                continue
+            try:
+                async with asyncio.timeout_at(batch.began + self._seconds):
+                    rows = await batch.run(opened, prepared)
+            except asyncio.CancelledError:
+                batch.fail(Unanswered)
+                raise
+            except Exception:
+                if opened.closed or opened.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                    batch.fail(Unanswered)
+                    raise
+                # The statement was refused, and nothing changed: whose fault it was shows alone.
+                batch.fail(NotAsked)
+            else:
+                batch.answer(rows)
+
+
+async def _execute(opened: connection, sql: str, values: Values | None) -> cursor:
+    running = opened.cursor()
+    running.execute(sql, values)
+    await _settled(opened)
+    return running
+
+
+async def _settled(opened: connection) -> None:
+    """Lets the event loop wait for what the connection is doing."""
+    loop = asyncio.get_running_loop()
+    while (state := opened.poll()) != POLL_OK:
+        writes = state == POLL_WRITE
+        watch, unwatch = (
+            (loop.add_writer, loop.remove_writer)
+            if writes
+            else (loop.add_reader, loop.remove_reader)
+        )
+        descriptor, ready = opened.fileno(), asyncio.Event()
+        watch(descriptor, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            unwatch(descriptor)
