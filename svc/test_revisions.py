@@ -25,9 +25,9 @@ NOWHERE = f"{CONFIGURATIONS}/01ARZ3NDEKTSV4RRFFQ69G5FAV"
 class Editor:
     """One configuration, and the requests that change it."""
 
-    def __init__(self, api: httpx.Client) -> None:
+    def __init__(self, api: httpx.Client, owner: str = "owner") -> None:
         self.api = api
-        self.owner = api.post(APPLICATIONS, json={"name": "owner"}).json()["id"]
+        self.owner = api.post(APPLICATIONS, json={"name": owner}).json()["id"]
         body = {"application_id": self.owner, "name": "production", "config": {"a": 1}}
         self.made = api.post(CONFIGURATIONS, json=body)
         self.id = self.made.json()["id"]
@@ -393,6 +393,46 @@ def test_what_is_typed_into_psql_is_in_the_history(editor: Editor, db: connectio
     assert {one["actor"] for one in editor.revisions()} == {"anonymous"}
     last = editor.api.get(f"{editor.path}/revisions/3").json()
     assert last["config"] == {"typed": 1}
+
+
+def test_one_statement_that_changes_many_records_and_tells_each(
+    api: httpx.Client, db: connection
+) -> None:
+    editors = [Editor(api, owner) for owner in ("one", "two")]
+    applications = [f"{APPLICATIONS}/{editor.owner}" for editor in editors]
+    before = [api.get(path).headers["etag"] for path in applications]
+    with db.cursor() as cursor:
+        cursor.execute(
+            "insert into configurations (id, application_id, name, config)"
+            " select '01BRZ3NDEKTSV4RRFFQ69G5FA' || n, id, 'more-' || n, '{}'"
+            " from applications, generate_series(0, 3) as n where name = 'one' and n < 2"
+            " or name = 'two' and n >= 2;"
+            "update configurations set config = '{\"a\": 1}' where name <> 'more-1';"
+            "listen changes; update configurations set comments = 'all';"
+            "update configurations set comments = 'all'"
+        )
+        db.poll()
+        heard = sorted(notification.payload for notification in db.notifies)
+        cursor.execute("select application_id || ' ' || id from configurations order by 1")
+        assert heard == [payload for (payload,) in cursor.fetchall()]
+        cursor.execute("unlisten changes; delete from configurations")
+        cursor.execute(
+            "select array_agg(action order by sequence) from configuration_revisions"
+            " where application_id = %s group by configuration_id order by configuration_id",
+            [editors[0].owner],
+        )
+        actions = sorted(actions for (actions,) in cursor.fetchall())
+    assert actions == [
+        ["create", "update", "delete"],
+        ["create", "update", "delete"],
+        ["create", "update", "update", "delete"],
+    ]
+    after = [api.get(path).headers["etag"] for path in applications]
+    # Some came, and all went.
+    assert [int(new[1:-1]) - int(old[1:-1]) for old, new in zip(before, after, strict=True)] == [
+        2,
+        2,
+    ]
 
 
 def test_a_deleted_application_leaves_the_history_of_its_configurations(editor: Editor) -> None:

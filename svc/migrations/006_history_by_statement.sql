@@ -14,9 +14,8 @@ declare
 begin
     if tg_op <> 'UPDATE' then
         -- An application lists its configurations, and so it has changed too.
-        update applications set revision = revision + number
-        from (select application_id, count(*) as number from changed group by application_id) as of
-        where id = of.application_id;
+        update applications set revision = revision + 1
+        where id in (select application_id from changed);
     end if;
     -- Held until commit, so that the sequence of an application's changes is the order in which
     -- they become visible. Not the application's row: its deletion holds that and waits for this.
