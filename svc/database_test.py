@@ -3,7 +3,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
 import pytest
@@ -14,7 +14,7 @@ from psycopg2.extras import RealDictCursor
 import database
 from config import Settings
 from database import Database, OutcomeUnknown, Overloaded, Row, Unavailable, Unstorable
-from gathering import NotAsked, Request
+from gathering import NotAsked, Request, Unanswered
 
 type Answer = list[Row] | Exception | Callable[["Connection"], list[Row]]
 
@@ -104,15 +104,28 @@ class Deaf:
 
 
 class Alone:
-    """In the place of a gathering: says `failure`, that it is to be asked alone for instance."""
+    """In the place of a gathering: asks nobody, or what it is told."""
 
-    failure: type[Exception] = NotAsked
+    made: ClassVar[list["Alone"]] = []
+    outcome: ClassVar[type[Exception] | Row] = NotAsked
 
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        seconds: float,
+        outdated: Callable[[], int],
+        *,
+        once: bool,
+    ) -> None:
+        self.connect, self.seconds, self.outdated, self.once = connect, seconds, outdated, once
+        self.asked: list[tuple[Request, database.Values]] = []
+        self.made.append(self)
 
     async def ask(self, request: Request, values: database.Values) -> Row:
-        raise self.failure
+        self.asked.append((request, values))
+        if isinstance(self.outcome, dict):
+            return self.outcome
+        raise self.outcome
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -123,6 +136,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     stand_in = Server()
     monkeypatch.setattr(database, "Listener", Deaf)
     monkeypatch.setattr(database, "Gathering", Alone)
+    monkeypatch.setattr(Alone, "made", [])
     monkeypatch.setattr(psycopg2, "connect", stand_in.connect)
     return stand_in
 
@@ -678,6 +692,115 @@ def test_closing_waits_for_what_runs_drops_what_is_queued_and_then_closes_connec
     assert asyncio.run(work()) == [{"late": True}]
     assert server.statements == ["running"]
     assert server.connections[0].closed
+
+
+together = pytest.mark.parametrize("door", [database.find, database.change])
+type Door = Callable[[str, database.Values], Coroutine[Any, Any, Row | None]]
+
+
+def with_a_token(door: Door) -> Row | None:
+    """What the door says of one id to somebody with a token that is confined."""
+
+    async def work() -> Row | None:
+        database.actor.set("somebody")
+        database.confined_to.set("billing")
+        return await door("ask %(id)s of %(confined_to)s", {"id": "A", "n": 1})
+
+    row: Row | None = during(work)
+    return row
+
+
+@together
+def test_what_is_found_or_changed_is_asked_together_with_others(
+    server: Server, monkeypatch: pytest.MonkeyPatch, door: Door
+) -> None:
+    monkeypatch.setattr(Alone, "outcome", {"id": "A"})
+    assert with_a_token(door) == {"id": "A"}
+    finds, changes = Alone.made
+    asked, actor = (finds, "anonymous") if door is database.find else (changes, "somebody")
+    request = Request("ask %(id)s of %(confined_to)s", "billing", actor)
+    assert asked.asked == [(request, {"id": "A", "n": 1})]
+    assert len(finds.asked + changes.asked) == 1
+    assert (finds.once, changes.once) == (False, True)
+    assert server.executed == []
+
+
+@together
+@pytest.mark.parametrize(("rows", "row"), [([{"id": "A"}], {"id": "A"}), ([], None)])
+def test_what_is_not_asked_together_is_asked_alone_in_lists(
+    server: Server, door: Door, rows: list[Row], row: Row | None
+) -> None:
+    server.answers = [rows]
+    assert with_a_token(door) == row
+    [(sql, values, _)] = server.executed
+    actor = "select set_config('config_service.actor', %(actor)s, true);"
+    assert sql == (actor if door is database.change else "") + "ask %(id)s of %(confined_to)s"
+    lists = {"id": ["A"], "n": [1], "confined_to": "billing"}
+    assert values == lists | ({"actor": "somebody"} if door is database.change else {})
+
+
+def test_a_find_that_is_not_answered_is_asked_again_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Alone, "outcome", Unanswered)
+    server.answers = [[{"id": "A"}]]
+    assert with_a_token(database.find) == {"id": "A"}
+
+
+def test_a_change_that_is_not_answered_is_unknown_and_never_repeated(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Alone, "outcome", Unanswered)
+    with pytest.raises(OutcomeUnknown):
+        with_a_token(database.change)
+    assert server.executed == []
+
+
+@together
+def test_the_time_that_was_spent_together_with_others_counts(
+    server: Server, monkeypatch: pytest.MonkeyPatch, door: Door
+) -> None:
+    server.answers = [[{"id": "A"}]]
+
+    async def late(alone: Alone, *_: object) -> Row:
+        await asyncio.sleep(2 * alone.seconds)
+        raise NotAsked
+
+    monkeypatch.setattr(Alone, "ask", late)
+
+    async def work() -> None:
+        with pytest.raises(Unavailable):
+            await door("ask %(id)s", {"id": "A"})
+
+    during(work, database_timeout_seconds=0.01)
+
+
+def test_connections_for_many_give_up_early_and_plan_once_for_finding_by_id(server: Server) -> None:
+    server.answers = [[]]
+    read(database_timeout_seconds=2, database_direct_url="host=direct")
+    for one in Alone.made:
+        one.connect().close()
+        assert one.seconds == 2
+        assert server.options["dsn"] == "host=direct"
+        assert server.options["async_"]
+        assert server.options["fallback_application_name"] == "config-service gathering"
+        assert {option.strip() for option in server.options["options"].split("-c ")} >= {
+            "statement_timeout=400",
+            "lock_timeout=100",
+            "plan_cache_mode=force_generic_plan",
+            "enable_seqscan=off",
+        }
+
+
+def test_connections_for_many_are_outdated_once_the_others_were_dropped(server: Server) -> None:
+    server.answers = [failure("25006"), [{"n": 1}]]
+
+    async def work() -> None:
+        before = [one.outdated() for one in Alone.made]
+        await database.write("update")
+        assert [one.outdated() for one in Alone.made] == [number + 1 for number in before]
+
+    during(work)
 
 
 @pytest.mark.parametrize("door", [database.read, database.write])

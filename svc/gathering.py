@@ -5,11 +5,12 @@ connection that the event loop itself listens to, because waking a thread costs 
 """
 
 import asyncio
+import logging
 import random
 import select
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -25,6 +26,8 @@ MOST = 100
 LARGE = 16 * 1024
 TURNS = 3
 CONNECT_TIMEOUT_SECONDS = 3
+
+_log = logging.getLogger("config_service")
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
@@ -82,25 +85,28 @@ class _Batch:
         self._waiting.setdefault(values["id"], []).append(answer)
         return answer
 
-    async def run(self, opened: connection, prepared: dict[str, str]) -> list[Row]:
-        """The rows of all; the statement is planned once, when it is not `prepared` yet."""
-        values = in_lists(list(self._asked.values()), self.request.confined_to)
+    async def prepare(self, opened: connection, prepared: dict[str, str]) -> str:
+        """The statement that executes what is planned once, now if it is not `prepared` yet."""
         sql = self.request.sql
         if sql not in prepared:
-            numbered = sql % {name: f"${number}" for number, name in enumerate(values, 1)}
-            name = f"gathered_{len(prepared)}"
-            await _execute(opened, f"prepare {name} as {numbered}", None)
-            given = ", ".join(f"%({name})s" for name in values)
-            prepared[sql] = f"execute {name} ({given})"
-        values["actor"] = self.request.actor
-        found = await _execute(opened, by_actor(prepared[sql], self.request.actor), values)
-        assert found.description  # noqa: S101 - a statement that is gathered gives rows
-        names = [column.name for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found]
+            names = in_lists(list(self._asked.values()), None)
+            numbered = sql % {name: f"${number}" for number, name in enumerate(names, 1)}
+            prepared_name = f"gathered_{len(prepared)}"
+            await _execute(opened, f"prepare {prepared_name} as {numbered}", None)
+            given = ", ".join(f"%({name})s" for name in names)
+            prepared[sql] = f"execute {prepared_name} ({given})"
+        return by_actor(prepared[sql], self.request.actor)
 
-    def answer(self, rows: list[Row]) -> None:
+    async def execute(self, opened: connection, sql: str) -> cursor:
+        """The rows of all."""
+        lists = in_lists(list(self._asked.values()), self.request.confined_to)
+        return await _execute(opened, sql, lists | {"actor": self.request.actor})
+
+    def answer(self, rows: cursor) -> None:
         """Gives each row to those who wait for its `id`, and None to whom there is none for."""
-        found = {row["id"]: row for row in rows}
+        names = [column.name for column in rows.description or ()]
+        at = names.index("id")
+        found = {row[at]: dict(zip(names, row, strict=True)) for row in rows}
         for asked, waiting in self._waiting.items():
             for answer in waiting:
                 if not answer.done():
@@ -154,19 +160,23 @@ class Gathering:
     async def run(self) -> None:
         """Keeps a connection and asks, until it is cancelled."""
         while True:
-            with suppress(psycopg2.Error, TimeoutError):
+            try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                     # In a thread, because it looks the host's name up.
                     opened = await asyncio.to_thread(self._connect)
-                    await _settled(opened)
-                try:
+                with closing(opened):
+                    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                        await _settled(opened)
                     await self._serve(opened)
-                finally:
-                    self._serving = False
-                    opened.close()
-                    while self._batches:
-                        self._batches.popleft().fail(NotAsked)
-                    self._asked.clear()
+            except (psycopg2.Error, TimeoutError):
+                pass  # those who ask alone meanwhile are told what is wrong
+            except Exception:
+                _log.exception("what was gathered failed")
+            finally:
+                self._serving = False
+                while self._batches:
+                    self._batches.popleft().fail(NotAsked)
+                self._asked.clear()
             # Not all instances at once, when a database comes back.
             await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311
 
@@ -184,7 +194,7 @@ class Gathering:
             # An idle connection has nothing to say: one that is readable has been closed.
             if hung_up.poll(0) or self._outdated() != current:
                 return
-            batch = self._batches.popleft()
+            batch, sent = self._batches.popleft(), False
             if not self._batches:
                 self._asked.clear()
             if asyncio.get_running_loop().time() > batch.began + self._seconds / 4:
@@ -192,18 +202,26 @@ class Gathering:
                 continue
             try:
                 async with asyncio.timeout_at(batch.began + self._seconds):
-                    rows = await batch.run(opened, prepared)
-            except asyncio.CancelledError:
+                    sql = await batch.prepare(opened, prepared)
+                    sent = True
+                    rows = await batch.execute(opened, sql)
+            except (Exception, asyncio.CancelledError) as error:
+                # As long as all is in order, the statement was refused and nothing changed: whose
+                # fault that was shows alone.
+                refused = (
+                    not opened.closed
+                    and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
+                    and not isinstance(error, asyncio.CancelledError)
+                )
+                batch.fail(Unanswered if sent and not refused else NotAsked)
+                if not refused:
+                    raise
+                continue
+            try:
+                batch.answer(rows)
+            except Exception:
                 batch.fail(Unanswered)
                 raise
-            except Exception:
-                if opened.closed or opened.info.transaction_status != TRANSACTION_STATUS_IDLE:
-                    batch.fail(Unanswered)
-                    raise
-                # The statement was refused, and nothing changed: whose fault it was shows alone.
-                batch.fail(NotAsked)
-            else:
-                batch.answer(rows)
 
 
 async def _execute(opened: connection, sql: str, values: Values | None) -> cursor:

@@ -1,6 +1,8 @@
 """What is read and changed together: through real HTTP, several instances, and in the table."""
 
+import asyncio
 import json
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,8 +12,11 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
+import database
 from api_tokens import hash_of
 from conftest import Server
+from features.configurations.replace import repository
+from gathering import in_lists
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -92,7 +97,7 @@ def test_a_configuration_that_is_locked_holds_up_no_other(
     with ThreadPoolExecutor(CROWD) as crowd:
         waiting = crowd.submit(put, api, locked, 0, {"late": True})
         turns = [(path, n + 1) for _ in range(5) for n, path in enumerate(others)]
-        answers = list(crowd.map(lambda one: put(api, *one, {"turn": 1}), turns))
+        answers = list(crowd.map(lambda one: put(api, one[0], one[1], {"turn": 1}), turns))
         assert not waiting.done()
         holder.close()
         assert waiting.result().status_code == 200
@@ -120,28 +125,37 @@ def test_who_changed_what_is_told_apart_where_changes_meet(
             assert then["actor"] == then["config"]["by"]
 
 
-def test_instances_that_change_the_same_configurations_never_wait_for_each_other_in_a_ring(
-    api: httpx.Client, db: connection, instances: list[Server]
+def test_one_statement_locks_in_the_order_of_the_ids_so_that_none_wait_in_a_ring(
+    api: httpx.Client, db: connection, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = [*make(api, CROWD, "first"), *make(api, CROWD, "second")]
+    ids = sorted(path[-26:] for path in make(api, CROWD))
+    middle = CROWD // 2
+    asked: list[tuple[str, database.Values]] = []
 
-    def deadlocks() -> int:
-        with db.cursor() as cursor:
-            cursor.execute(
-                "select deadlocks from pg_stat_database where datname = current_database()"
-            )
-            [(number,)] = cursor.fetchall()
-        return int(number)
+    async def change(sql: str, values: database.Values) -> database.Row:
+        asked.append((sql, values))
+        return {"application_id": "", "body": ""}
 
-    def replace(n: int) -> int:
-        at = n * 7 % len(paths)
-        client = instances[n % 2].client
-        return put(client, paths[at], at % CROWD, {"turn": n}).status_code
-
-    before = deadlocks()
-    with ThreadPoolExecutor(2 * CROWD) as crowd:
-        assert set(crowd.map(replace, range(40 * CROWD))) == {200}
-    assert deadlocks() == before
+    monkeypatch.setattr(database, "change", change)
+    for n in random.sample(range(CROWD), CROWD):
+        asyncio.run(repository.replace(ids[n], None, str(n), None, '{"late": 1}', None))
+    lists = in_lists([values for _, values in asked], None)
+    holder, together = psycopg2.connect(dsn), psycopg2.connect(dsn)
+    with holder.cursor() as cursor, ThreadPoolExecutor() as beside:
+        cursor.execute("select from configurations where id = %s for update", [ids[middle]])
+        waiting = beside.submit(together.cursor().execute, asked[0][0], lists)
+        with db.cursor() as look:
+            blocked: tuple[int, ...] | None = (0,)
+            while blocked == (0,) and not waiting.done():
+                pid = together.info.backend_pid
+                look.execute("select cardinality(pg_blocking_pids(%s))", [pid])
+                blocked = look.fetchone()
+            look.execute("select id from configurations order by id for share skip locked")
+            free = [row[0] for row in look.fetchall()]
+        holder.close()
+        waiting.result()
+    together.close()
+    assert free == ids[middle + 1 :]
 
 
 def test_a_get_sees_what_was_answered_before_it_began_through_every_instance(

@@ -6,8 +6,9 @@ drop function record_revision;
 drop trigger configuration_revisions_notify on configuration_revisions;
 drop function notify_of_revision;
 
--- `changed` has the rows as they are now, or as they were when they were deleted.
-create function record_revisions() returns trigger language plpgsql as $$
+-- `changed` has the rows as they are now, or as they were when they were deleted. A plan that was
+-- made for many of them is kept for the next: it must not read a table whole for one.
+create function record_revisions() returns trigger language plpgsql set enable_seqscan = off as $$
 declare
     deleted int := (tg_op = 'DELETE')::int;
     keep bigint := nullif(current_setting('config_service.history_keep_revisions', true), '');

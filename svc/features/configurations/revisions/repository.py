@@ -11,9 +11,11 @@ async def list_before(id: str, before: int | None, limit: int) -> list[database.
     rows = await database.read(
         """
         select page.* from (
-            select from configuration_revisions where configuration_id = %(id)s
-            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-            limit 1
+            select from (
+                select application_id from configuration_revisions
+                where configuration_id = %(id)s order by revision limit 1
+            ) as first
+            where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
         ) as known left join lateral (
             select revision, action, actor, recorded_at, name from configuration_revisions
             where configuration_id = %(id)s

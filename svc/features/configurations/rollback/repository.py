@@ -70,10 +70,11 @@ async def rollback(
                 (select revision from found) as found,
                 (select revision from now) as revision,
                 (select row_to_json(answer)::text from answer) as body
-            where exists (
-                select from configuration_revisions where configuration_id = %(id)s
-                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-            )
+            from (
+                select application_id from configuration_revisions
+                where configuration_id = %(id)s order by revision limit 1
+            ) as first
+            where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
             """,
             {"id": id, "revision": revision, "revisions": revisions, "must_exist": must_exist},
         )
