@@ -22,6 +22,8 @@ from psycopg2.extensions import (
     cursor,
 )
 
+import metrics
+
 MOST = 100
 LARGE = 16 * 1024
 TURNS = 3
@@ -214,9 +216,11 @@ class Gathering:
                     and not isinstance(error, asyncio.CancelledError)
                 )
                 batch.fail(Unanswered if sent and not refused else NotAsked)
-                if not refused:
-                    raise
-                continue
+                if refused:  # and counted when it is asked for alone
+                    continue
+                if isinstance(error, psycopg2.Error):
+                    metrics.add("database_errors_total", (("sqlstate", error.pgcode or "none"),))
+                raise
             try:
                 batch.answer(rows)
             except Exception:

@@ -19,6 +19,7 @@ from psycopg2.extensions import (
 )
 
 import gathering
+import metrics
 from gathering import LARGE, MOST, Gathering, NotAsked, Request, Row, Unanswered, Values
 
 type Answer = Callable[["Connection"], int]
@@ -493,6 +494,21 @@ def test_a_statement_that_could_not_be_prepared_is_prepared_again(server: Server
         ["prepare", "gathered_0"],
         ["execute", "gathered_0"],
     ]
+
+
+@pytest.mark.parametrize(("end", "errors"), [(refused, 0), (lost, 1)])
+def test_an_error_that_nobody_meets_again_is_counted(
+    server: Server, monkeypatch: pytest.MonkeyPatch, end: Answer, errors: int
+) -> None:
+    counted: list[tuple[str, object]] = []
+    monkeypatch.setattr(metrics, "add", lambda name, labels: counted.append((name, labels)))
+    server.answers = [end]
+
+    async def scenario(gathered: Gathered) -> None:
+        await outcomes(gathered.ask("A"))
+
+    during(server, scenario)
+    assert counted == [("database_errors_total", (("sqlstate", "none"),))] * errors
 
 
 @pytest.mark.parametrize("loss", [lost, aborted])
