@@ -331,6 +331,8 @@ class Database:
     async def _versions(self, ids: list[str]) -> Versions:
         """What the listener compares: it differs after each change of an id; none if unknown, as
         while the database is out of reach or not migrated yet."""
+        if not ids:
+            return {}
         with suppress(Unavailable, psycopg2.Error):
             rows = await self.read(
                 """

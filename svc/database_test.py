@@ -779,6 +779,14 @@ def test_the_time_that_was_spent_together_with_others_counts(
     during(work, database_timeout_seconds=3600)
 
 
+def test_where_nobody_watches_nothing_is_read(server: Server) -> None:
+    async def work() -> object:
+        return await database._current()._versions([])
+
+    assert during(work) == {}
+    assert server.executed == []
+
+
 def test_connections_for_many_give_up_early_and_plan_once_for_finding_by_id(server: Server) -> None:
     server.answers = [[]]
     read(database_timeout_seconds=2, database_direct_url="host=direct")

@@ -238,13 +238,17 @@ def test_compare_and_set_makes_one_unforked_chain_under_faults(
 
 
 class Cutter:
-    """A TCP proxy before PostgreSQL that swallows the next `armed` answers, and cuts there."""
+    """A TCP proxy before PostgreSQL that swallows the next `armed` answers, and cuts there.
 
-    def __init__(self, dsn: str) -> None:
+    It spares connections that do not present themselves by the name `of`.
+    """
+
+    def __init__(self, dsn: str, of: str = "config-service") -> None:
         parts = parse_dsn(dsn)
         self._target = (parts["host"], int(parts["port"]))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.dsn = make_dsn(dsn, port=self._listener.getsockname()[1], sslmode="disable")
+        self._name = b"\0%s\0" % of.encode()
         self.armed = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -258,12 +262,15 @@ class Cutter:
 
     def _pump(self, client: socket.socket) -> None:
         with client, socket.create_connection(self._target) as server:
+            presented = client.recv(65536)
+            server.sendall(presented)
+            meant = self._name in presented
             while True:
                 for source in select.select([client, server], [], [])[0]:
                     data = source.recv(65536)
                     if not data:
                         return
-                    if source is server and self.armed:
+                    if source is server and meant and self.armed:
                         self.armed -= 1
                         return
                     (server if source is client else client).sendall(data)
@@ -287,6 +294,49 @@ def test_a_write_whose_confirmation_is_cut_off_is_unknown_and_not_repeated(
     with closing(postgres.connect()) as db, db.cursor() as cursor:
         cursor.execute("select count(*), count(distinct name) from applications")
         assert cursor.fetchone() == (10, 10)
+
+
+def test_what_is_cut_off_while_it_is_asked_for_together_is_unknown_or_repeated(
+    postgres: Postgres,
+) -> None:
+    name = "config-service gathering"
+    with (
+        closing(Cutter(postgres.dsn, name)) as cutter,
+        serving(cutter.dsn) as server,
+        closing(postgres.connect()) as db,
+        db.cursor() as cursor,
+    ):
+        owner = create(server.client, "owner").json()["id"]
+        made = {"application_id": owner, "name": "production"}
+        path = server.client.post(CONFIGURATIONS, json=made).headers["location"]
+
+        def replace(config: dict[str, int]) -> httpx.Response:
+            return server.client.put(path, json={"name": "production", "config": config})
+
+        def gathers() -> bool:
+            assert replace({}).status_code == server.client.get(path).status_code == 200
+            cursor.execute(
+                "select count(*) from pg_stat_activity"
+                " where application_name = %s and query like 'execute%%'",
+                [name],
+            )
+            return cursor.fetchone() == (2,)
+
+        for turn in range(3):
+            eventually(gathers)
+            cutter.armed = 1
+            answer = replace({"turn": turn})
+            assert (cutter.armed, answer.status_code) == (0, 503)
+            assert "unknown" in answer.json()["detail"]
+            assert server.client.get(path).json()["config"] == {"turn": turn}
+            eventually(gathers)
+            cutter.armed = 1
+            assert server.client.get(path).status_code == 200
+            assert cutter.armed == 0
+        cursor.execute(
+            "select config ->> 'turn' from configuration_revisions where config ? 'turn' order by 1"
+        )
+        assert [turn for (turn,) in cursor.fetchall()] == ["0", "1", "2"]
 
 
 def test_a_read_that_is_cut_off_is_repeated(postgres: Postgres) -> None:
