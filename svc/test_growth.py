@@ -25,7 +25,7 @@ FEW, MANY = 1_000, 20_000
 LIMIT = 10
 TABLES = {"applications", "configurations", "configuration_revisions"}
 
-# Nine of ten configurations belong to applications of a hundred, the others to the last one. Two
+# Half of the configurations belong to applications of a hundred, the others to the last one. Two
 # have a long history; one of them is deleted.
 LOAD = """
     create function pg_temp.ulid(kind text, number int) returns text language sql
@@ -35,8 +35,8 @@ LOAD = """
     insert into configurations (id, application_id, name, config)
     select
         pg_temp.ulid('C', i),
-        pg_temp.ulid('A', case when i < %(size)s * 9 / 10 then i / 100 else %(size)s - 1 end),
-        'c' || case when i < %(size)s * 9 / 10 then i %% 100 else i end,
+        pg_temp.ulid('A', case when i < %(size)s / 2 then i / 100 else %(size)s - 1 end),
+        'c' || case when i < %(size)s / 2 then i %% 100 else i end,
         '{"a": 1}'
     from generate_series(0, %(size)s - 1) as i;
     insert into configuration_revisions
@@ -140,6 +140,18 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         yield ask("configurations.rollback", of, size // 2, None, must_exist=False)
 
 
+def asked_by(
+    tokens: list[str | None], size: int, last: int, listener: Coroutine[Any, Any, Any]
+) -> Iterator[tuple[Asked, str | None]]:
+    """Each question with each application that its token may be confined to."""
+    heard = caught(listener)
+    for confined_to in tokens:
+        before = database.confined_to.set(confined_to)
+        asked = [*questions(size, last), heard]
+        database.confined_to.reset(before)
+        yield from product(asked, [confined_to])
+
+
 def counted(cursor: cursor, what: str) -> Counter[str]:
     """What this session did to each table and index, in triggers and functions too."""
     cursor.execute(
@@ -183,9 +195,8 @@ def costs(service: database.Database, db: connection, size: int) -> Iterator[Cos
     ):
         lists.autocommit = True
         ids = [application(1), configuration(1), KEPT, DELETED]
-        asked = [*questions(size, last), caught(service._versions(ids))]
         tokens = [f"application {number}" for number in (size // 400, size - 2, size - 1)]
-        for one, confined_to in product(asked, [None, *tokens]):
+        for one, confined_to in asked_by([None, *tokens], size, last, service._versions(ids)):
             if one.how in ("find", "change"):
                 values = in_lists(one.values, confined_to)
                 yield cost(lists, one, values, prepared=True)

@@ -10,10 +10,12 @@ async def diff(id: str, source: int, target: int) -> str:
     text. Raises NotFound."""
     rows = await database.read(
         """
-        with revisions as (
-            select revision, config from configuration_revisions
+        with found as materialized (
+            select application_id, revision, config from configuration_revisions
             where configuration_id = %(id)s and revision in (%(source)s, %(target)s)
-            and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
+        ), revisions as (
+            select revision, config from found
+            where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
         ), documents as (
             select
                 (select config from revisions where revision = %(source)s) as source,

@@ -1,5 +1,8 @@
 import asyncio
 
+import pytest
+
+import database
 from conftest import Listener
 from features.configurations.list import repository
 
@@ -9,12 +12,17 @@ def test_one_select_reads_the_page_behind_an_id_without_the_documents(listener: 
     assert asyncio.run(repository.list_after("C", "A", "production", 3)) is listener.rows
     [(kind, sql, values)] = listener.statements
     assert kind == "read"
-    assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
     assert sql.startswith("select id, application_id, name, comments from configurations where ")
     assert "(%(after)s::text is null or id > %(after)s) and " in sql
-    assert "(%(application_id)s::text is null or application_id = %(application_id)s) and " in sql
-    assert "(%(name)s::text is null or name = %(name)s) " in sql
-    assert sql.endswith(" order by id limit %(limit)s")
+    assert "(%(name)s::text is null or name = %(name)s) and " in sql
+    assert (
+        "(%(application_id)s::text is null and %(confined_to)s::text is null or application_id"
+        " = any(array[ coalesce(%(application_id)s, confinement(%(confined_to)s)) ])) and "
+    ) in sql
+    assert (
+        "(%(application_id)s::text is null or %(confined_to)s::text is null"
+        " or %(application_id)s = confinement(%(confined_to)s)) "
+    ) in sql
     assert values == {"after": "C", "application_id": "A", "name": "production", "limit": 3}
 
 
@@ -22,3 +30,22 @@ def test_what_is_not_asked_for_is_null(listener: Listener) -> None:
     assert asyncio.run(repository.list_after(None, None, None, 101)) == []
     [(_, _, values)] = listener.statements
     assert values == {"after": None, "application_id": None, "name": None, "limit": 101}
+
+
+@pytest.mark.parametrize(
+    ("application_id", "confined_to", "order"),
+    [
+        (None, None, "id"),
+        ("A", None, "application_id, id"),
+        (None, "billing", "application_id, id"),
+    ],
+)
+def test_the_order_is_that_of_the_ids_by_the_index_of_what_is_asked_for(
+    listener: Listener, application_id: str | None, confined_to: str | None, order: str
+) -> None:
+    async def confined() -> None:
+        database.confined_to.set(confined_to)
+        await repository.list_after(None, application_id, None, 3)
+
+    asyncio.run(confined())
+    assert listener.statements[0][1].endswith(f" order by {order} limit %(limit)s")
