@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -107,6 +108,8 @@ class _Statement:
 
     answer: asyncio.Future[list[Row]]
     deadline: asyncio.TimerHandle
+    began: float  # by the clock of all threads
+    seconds: float
 
     def __init__(self, pool: _Pool, sql: str, values: Values | None, *, writes: bool) -> None:
         self._pool, self._sql, self._values, self._writes = pool, sql, values, writes
@@ -171,7 +174,7 @@ class _Statement:
                     raise Unavailable("The database did not answer in time.")
                 self._running_on, self._sent = taken, True
             with taken.cursor(cursor_factory=RealDictCursor) as cursor:
-                cursor.execute(self._sql, self._values)
+                cursor.execute(self._in_time(), self._values)
                 return list(cursor.fetchall()) if cursor.description else []
         except psycopg2.Error as error:
             raise self._meaning(error, taken) from error
@@ -180,6 +183,19 @@ class _Statement:
                 self._running_on = None
             metrics.add("database_pool_in_use", amount=-1)
             self._pool.give_back(taken)
+
+    def _in_time(self) -> str:
+        """The statement, with less time at PostgreSQL where some was spent before: it has to give
+        up before the deadline, because only its word is certain."""
+        left = self.began + self.seconds - time.monotonic()
+        if left > 0.95 * self.seconds:
+            return self._sql
+        milliseconds = max(1, int(1000 * max(left - 0.1 * self.seconds, left / 2)))
+        # In one message; each of its statements has a time-out of its own.
+        return (
+            f"select set_config('statement_timeout', '{milliseconds}', true),"
+            f" set_config('lock_timeout', '{milliseconds}', true);{self._sql}"
+        )
 
     def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
         """What an error means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
@@ -213,7 +229,7 @@ def _options(settings: Settings, dsn: str, seconds: float, lock_seconds: float) 
     )
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "tcp_user_timeout": milliseconds,
+        "tcp_user_timeout": int(900 * settings.database_timeout_seconds),
         "keepalives_idle": 30,
         "fallback_application_name": "config-service",
         "options": f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
@@ -308,8 +324,9 @@ class Database:
         statement.answer = loop.create_future()
         statement.answer.add_done_callback(lambda answer: answer.exception())
         # The deadline is the statement's own: whoever waits for it may have gone by then.
-        deadline = (began or loop.time()) + self._timeout
-        statement.deadline = loop.call_at(deadline, statement.abandon)
+        spent = loop.time() - began if began else 0
+        statement.began, statement.seconds = time.monotonic() - spent, self._timeout
+        statement.deadline = loop.call_later(self._timeout - spent, statement.abandon)
 
     def _submit(self, statement: _Statement) -> None:
         """Gives the statement to a worker thread; where the queue is full, its answer is that."""

@@ -1,6 +1,8 @@
 import asyncio
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -502,6 +504,34 @@ def test_more_than_the_queue_holds_is_refused_at_once_and_room_comes_back(server
     assert server.statements == ["running", "queued", "later"]
 
 
+def test_a_statement_that_had_to_wait_has_less_time_at_the_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, ahead = Gate(), [0.0]
+    server.answers = [gate, []]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
+    monkeypatch.setattr(database, "time", clock)
+
+    async def work() -> None:
+        running = asyncio.create_task(database.read("running"))
+        await gate.wait()
+        queued = asyncio.create_task(database.write("queued"))
+        await asyncio.sleep(0)
+        ahead[0] = 200
+        gate.open.set()
+        await asyncio.gather(running, queued)
+
+    during(work, database_timeout_seconds=400)
+    limit = re.fullmatch(
+        r"select set_config\('statement_timeout', '(\d+)', true\),"
+        r" set_config\('lock_timeout', '\1', true\);queued",
+        server.statements[1],
+    )
+    assert server.statements[0] == "running"
+    assert limit
+    assert 150_000 < int(limit[1]) <= 160_000
+
+
 def test_a_read_that_is_not_answered_in_time_is_unavailable(server: Server) -> None:
     server.answers = [silence]
     with pytest.raises(Unavailable) as raised:
@@ -795,6 +825,7 @@ def test_connections_for_many_give_up_early_and_plan_once_for_finding_by_id(serv
         assert one.seconds == 2
         assert server.options["dsn"] == "host=direct"
         assert server.options["async_"]
+        assert server.options["tcp_user_timeout"] == 1800
         assert server.options["fallback_application_name"] == "config-service gathering"
         assert {option.strip() for option in server.options["options"].split("-c ")} >= {
             "statement_timeout=400",

@@ -25,9 +25,13 @@ from psycopg2.extensions import (
 import metrics
 
 MOST = 100
+MOST_BATCHES = 200
 LARGE = 16 * 1024
 TURNS = 3
 CONNECT_TIMEOUT_SECONDS = 3
+
+# What one of a batch may have caused, so that the others are asked for together again.
+OF_ONE = (psycopg2.IntegrityError, psycopg2.DataError, ValueError)
 
 _log = logging.getLogger("config_service")
 
@@ -67,11 +71,23 @@ class Request(NamedTuple):
 class _Batch:
     """What one statement asks for: by their `id` the values, and who waits for the answer."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.began = asyncio.get_running_loop().time()
+    patience: asyncio.TimerHandle
+
+    def __init__(self, request: Request, began: float) -> None:
+        self.request, self.began = request, began
         self._asked = dict[str, Values]()
         self._waiting = dict[str, list[asyncio.Future[Row | None]]]()
+
+    def halves(self) -> list["_Batch"]:
+        """The same in two, or itself where it cannot be divided."""
+        ids = list(self._asked)
+        middle = len(ids) // 2
+        parts = [part for part in (ids[:middle], ids[middle:]) if part]
+        halves = [_Batch(self.request, self.began) for _ in parts]
+        for half, part in zip(halves, parts, strict=True):
+            half._asked = {one: self._asked[one] for one in part}
+            half._waiting = {one: self._waiting[one] for one in part}
+        return halves
 
     def takes(self, request: Request, values: Values, *, once: bool) -> bool:
         """Whether it may be asked for this too: of the same kind, and each id once."""
@@ -126,8 +142,9 @@ class Gathering:
     """One connection, and what gathers for it.
 
     With `once` those who ask for the same get a statement each, as those who change must. `seconds`
-    is how long an answer may take, a quarter of it until the statement is sent. `outdated` tells
-    when to connect anew: by another number than before.
+    is how long an answer may take: a quarter of it until the statement is sent, and half of it for
+    all where it may be asked for again. `outdated` tells when to connect anew: by another number
+    than before.
     """
 
     def __init__(
@@ -139,6 +156,8 @@ class Gathering:
         once: bool,
     ) -> None:
         self._connect, self._seconds, self._outdated, self._once = connect, seconds, outdated, once
+        # Who may ask again alone needs time left for that.
+        self._share = 1 if once else 0.5
         self._batches = deque[_Batch]()
         self._asked = asyncio.Event()
         self._serving = False
@@ -148,16 +167,33 @@ class Gathering:
 
         In the statement each name of `values` stands for a list.
         """
-        if not self._serving or sum(len(v) for v in values.values() if isinstance(v, str)) > LARGE:
+        length = sum(len(value) for value in values.values() if isinstance(value, str))
+        if not self._serving or length > LARGE or len(self._batches) >= MOST_BATCHES:
             raise NotAsked
         for batch in self._batches:
             if batch.takes(request, values, once=self._once):
                 break
         else:
-            batch = _Batch(request)
+            batch = _Batch(request, asyncio.get_running_loop().time())
             self._batches.append(batch)
-            self._asked.set()
+            self._expect(batch)
         return await batch.add(values)
+
+    def _expect(self, batch: _Batch) -> None:
+        """Lets it be asked for, or not if a quarter of its time has passed by then."""
+        loop = asyncio.get_running_loop()
+        batch.patience = loop.call_at(batch.began + self._seconds / 4, self._pass_on, batch)
+        self._asked.set()
+
+    def _pass_on(self, batch: _Batch) -> None:
+        self._batches.remove(batch)
+        self._taken(batch)
+        batch.fail(NotAsked)
+
+    def _taken(self, batch: _Batch) -> None:
+        batch.patience.cancel()
+        if not self._batches:
+            self._asked.clear()
 
     async def run(self) -> None:
         """Keeps a connection and asks, until it is cancelled."""
@@ -177,8 +213,7 @@ class Gathering:
             finally:
                 self._serving = False
                 while self._batches:
-                    self._batches.popleft().fail(NotAsked)
-                self._asked.clear()
+                    self._pass_on(self._batches[0])
             # Not all instances at once, when a database comes back.
             await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311
 
@@ -196,14 +231,12 @@ class Gathering:
             # An idle connection has nothing to say: one that is readable has been closed.
             if hung_up.poll(0) or self._outdated() != current:
                 return
-            batch, sent = self._batches.popleft(), False
             if not self._batches:
-                self._asked.clear()
-            if asyncio.get_running_loop().time() > batch.began + self._seconds / 4:
-                batch.fail(NotAsked)
                 continue
+            batch, sent = self._batches.popleft(), False
+            self._taken(batch)
             try:
-                async with asyncio.timeout_at(batch.began + self._seconds):
+                async with asyncio.timeout_at(batch.began + self._seconds * self._share):
                     sql = await batch.prepare(opened, prepared)
                     sent = True
                     rows = await batch.execute(opened, sql)
@@ -215,6 +248,12 @@ class Gathering:
                     and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
                     and not isinstance(error, asyncio.CancelledError)
                 )
+                halves = batch.halves()
+                if refused and isinstance(error, OF_ONE) and len(halves) == 2:
+                    self._batches.extendleft(reversed(halves))
+                    for half in halves:
+                        self._expect(half)
+                    continue
                 batch.fail(Unanswered if sent and not refused else NotAsked)
                 if refused:  # and counted when it is asked for alone
                     continue

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.errors import LockNotAvailable, UniqueViolation
 from psycopg2.extensions import (
     POLL_OK,
     POLL_READ,
@@ -52,6 +53,16 @@ def sent_late(connection: "Connection") -> int:
 def refused(connection: "Connection") -> int:
     connection.info.transaction_status = TRANSACTION_STATUS_IDLE
     raise psycopg2.DataError("text of the server")
+
+
+def violated(connection: "Connection") -> int:
+    connection.info.transaction_status = TRANSACTION_STATUS_IDLE
+    raise UniqueViolation
+
+
+def too_slow(connection: "Connection") -> int:
+    connection.info.transaction_status = TRANSACTION_STATUS_IDLE
+    raise LockNotAvailable
 
 
 def lost(connection: "Connection") -> int:
@@ -419,6 +430,22 @@ def test_no_more_than_the_most_ids_are_in_a_statement(server: Server) -> None:
     assert server.ids == [[str(n) for n in range(MOST)], [str(MOST)]]
 
 
+def test_where_too_many_wait_nobody_else_is_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_BATCHES", 3)
+
+    async def scenario(gathered: Gathered) -> None:
+        first = await gathered.under_way("A")
+        queued = [gathered.ask("A", n) for n in range(3)]
+        await settle()
+        assert await outcomes(gathered.ask("A", 3)) == [NotAsked]
+        server.connections[0].release()
+        assert await outcomes(first, *queued) == [row("A", n) for n in (1, 2, 3, 4)]
+
+    during(server, scenario)
+
+
 def test_who_asks_with_much_text_is_not_asked_together_with_others(server: Server) -> None:
     async def scenario(gathered: Gathered) -> None:
         asked = [gathered.ask("A", "x" * LARGE), gathered.ask("B", "x" * (LARGE - 1))]
@@ -462,11 +489,27 @@ def test_everything_else_goes_on_while_a_connect_looks_the_host_up(server: Serve
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("refusal", [ValueError("A string literal cannot contain NUL"), refused])
-def test_of_a_statement_that_is_refused_nobody_is_asked_and_the_connection_goes_on(
+@pytest.mark.parametrize(
+    "refusal", [ValueError("A string literal cannot contain NUL"), refused, violated]
+)
+def test_what_was_refused_for_one_is_asked_in_halves_until_that_one_is_alone(
     server: Server, refusal: Answer | Exception
 ) -> None:
-    server.answers = [refusal]
+    # All four, the first two, the first of them.
+    server.answers = [refusal, refusal, refusal]
+
+    async def scenario(gathered: Gathered) -> None:
+        asked = [gathered.ask(id) for id in ("A", "B", "C", "D")]  # noqa: A001
+        expected = [NotAsked, row("B", 4), row("C", 5), row("D", 5)]
+        assert await outcomes(*asked) == expected
+
+    during(server, scenario)
+    assert server.ids == [["A", "B", "C", "D"], ["A", "B"], ["A"], ["B"], ["C", "D"]]
+    assert len(server.connections) == 1
+
+
+def test_of_what_is_refused_for_no_one_in_particular_nobody_is_asked(server: Server) -> None:
+    server.answers = [too_slow]
 
     async def scenario(gathered: Gathered) -> None:
         assert await outcomes(gathered.ask("A"), gathered.ask("B")) == [NotAsked] * 2
@@ -479,6 +522,24 @@ def test_of_a_statement_that_is_refused_nobody_is_asked_and_the_connection_goes_
         "execute",
         "execute",
     ]
+
+
+def test_halves_wait_no_longer_than_what_they_are_of(server: Server) -> None:
+    server.answers = [held, held]
+
+    async def scenario(gathered: Gathered) -> None:
+        asked = [gathered.ask("A"), gathered.ask("B")]
+        await until(lambda: server.asked)
+        server.connections[0].release(refused)
+        await until(lambda: len(server.asked) == 2)
+        gathered.advance(1)
+        await settle()
+        assert await outcomes(asked[1]) == [NotAsked]
+        assert not asked[0].done()
+        server.connections[0].release()
+        assert await outcomes(asked[0]) == [row("A", 2)]
+
+    during(server, scenario, seconds=4)
 
 
 def test_a_statement_that_could_not_be_prepared_is_prepared_again(server: Server) -> None:
@@ -558,8 +619,9 @@ def test_what_was_done_and_cannot_be_read_is_unanswered_and_said_and_it_goes_on(
     assert [record.message for record in caplog.records] == ["what was gathered failed"]
 
 
+@pytest.mark.parametrize(("once", "seconds"), [(True, 4), (False, 8)])
 def test_what_is_not_answered_until_its_deadline_is_unanswered_and_the_connection_is_closed(
-    server: Server,
+    server: Server, once: bool, seconds: float
 ) -> None:
     async def scenario(gathered: Gathered) -> None:
         asked = await gathered.under_way("A")
@@ -576,7 +638,7 @@ def test_what_is_not_answered_until_its_deadline_is_unanswered_and_the_connectio
         await gathered.connected()
         assert await gathered.ask("B") == row("B", 2)
 
-    during(server, scenario, seconds=4)
+    during(server, scenario, seconds=seconds, once=once)
 
 
 def test_the_deadline_counts_from_when_it_was_asked_for(server: Server) -> None:
@@ -596,7 +658,7 @@ def test_the_deadline_counts_from_when_it_was_asked_for(server: Server) -> None:
         assert second.done()
         assert await outcomes(second) == [Unanswered]
 
-    during(server, scenario, seconds=8)
+    during(server, scenario, seconds=8, once=True)
 
 
 @pytest.mark.parametrize(
@@ -760,7 +822,7 @@ def test_a_connection_that_waits_for_nothing_is_not_watched(server: Server) -> N
     during(server, scenario)
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [(at_once, row("B", 1)), (refused, NotAsked)])
+@pytest.mark.parametrize(("answer", "outcome"), [(at_once, row("B", 1)), (too_slow, NotAsked)])
 def test_whoever_gives_up_does_not_disturb_the_others(
     server: Server, answer: Answer, outcome: Row | type[Exception]
 ) -> None:

@@ -435,6 +435,17 @@ def test_one_statement_that_changes_many_records_and_tells_each(
     ]
 
 
+def test_what_would_record_a_revision_twice_is_refused(editor: Editor, db: connection) -> None:
+    editor.put('{"a": 2}')
+    with pytest.raises(psycopg2.errors.UniqueViolation), db.cursor() as cursor:
+        cursor.execute(
+            "with deleted as (delete from configurations returning *)"
+            " insert into configurations (id, application_id, name, config)"
+            " select id, application_id, name, '{}' from deleted"
+        )
+    assert editor.history() == [(1, "create"), (2, "update")]
+
+
 def test_a_deleted_application_leaves_the_history_of_its_configurations(editor: Editor) -> None:
     editor.put('{"last": 1}')
     assert editor.api.delete(f"{APPLICATIONS}/{editor.owner}").status_code == 204

@@ -33,7 +33,10 @@ begin
         coalesce(nullif(current_setting('config_service.actor', true), ''), 'anonymous')
     from changed
     -- An update that changed nothing is still at a revision that is recorded.
-    on conflict on constraint configuration_revisions_pkey do nothing;
+    where tg_op <> 'UPDATE' or not exists (
+        select from configuration_revisions as recorded
+        where recorded.configuration_id = changed.id and recorded.revision = changed.revision
+    );
     if keep > 0 then
         delete from configuration_revisions as kept using changed
         where kept.configuration_id = changed.id
