@@ -6,7 +6,6 @@ autocommit: one round trip, and nothing of it depends on the request that asked 
 
 import asyncio
 import os
-import select
 import socket
 import threading
 import time
@@ -31,6 +30,7 @@ from gathering import (
     Request,
     Unanswered,
     by_actor,
+    hung_up,
     in_lists,
 )
 from listener import Listener, Versions
@@ -81,10 +81,7 @@ class _Pool(ThreadedConnectionPool):
         """A connection whose server has not hung up; raises OperationalError where none opens."""
         for _ in range(self.maxconn + 1):
             taken: connection = self.getconn()
-            # An idle connection has nothing to say: one that is readable has been closed.
-            poll = select.poll()
-            poll.register(taken.fileno(), select.POLLIN)
-            if not poll.poll(0):
+            if not hung_up(taken):
                 return taken
             self.putconn(taken, close=True)
         raise psycopg2.OperationalError("every new connection is closed at once")

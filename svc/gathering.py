@@ -9,7 +9,7 @@ import logging
 import random
 import select
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -60,6 +60,14 @@ def by_actor(sql: str, actor: str) -> str:
     return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
 
 
+def hung_up(idle: connection) -> bool:
+    """Whether the server has closed this: an idle connection that is readable has nothing else to
+    say."""
+    poll = select.poll()
+    poll.register(idle.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Request(NamedTuple):
     """What those of a batch have in common: the statement and who asks."""
 
@@ -78,15 +86,21 @@ class _Batch:
         self._asked = dict[str, Values]()
         self._waiting = dict[str, list[asyncio.Future[Row | None]]]()
 
+    @property
+    def divisible(self) -> bool:
+        """Whether it asks for more than one."""
+        return len(self._asked) > 1
+
     def halves(self) -> list["_Batch"]:
-        """The same in two, or itself where it cannot be divided."""
+        """The same in two."""
         ids = list(self._asked)
         middle = len(ids) // 2
-        parts = [part for part in (ids[:middle], ids[middle:]) if part]
-        halves = [_Batch(self.request, self.began) for _ in parts]
-        for half, part in zip(halves, parts, strict=True):
+        halves = []
+        for part in (ids[:middle], ids[middle:]):
+            half = _Batch(self.request, self.began)
             half._asked = {one: self._asked[one] for one in part}
             half._waiting = {one: self._waiting[one] for one in part}
+            halves.append(half)
         return halves
 
     def takes(self, request: Request, values: Values, *, once: bool) -> bool:
@@ -125,17 +139,20 @@ class _Batch:
         names = [column.name for column in rows.description or ()]
         at = names.index("id")
         found = {row[at]: dict(zip(names, row, strict=True)) for row in rows}
-        for asked, waiting in self._waiting.items():
-            for answer in waiting:
-                if not answer.done():
-                    answer.set_result(found.get(asked))
+        for asked, answer in self._unanswered():
+            answer.set_result(found.get(asked))
 
     def fail(self, error: type[Exception]) -> None:
         """Tells all that there is no answer."""
-        for waiting in self._waiting.values():
+        for _, answer in self._unanswered():
+            answer.set_exception(error())
+
+    def _unanswered(self) -> Iterator[tuple[str, asyncio.Future[Row | None]]]:
+        """Who still waits, by what was asked for; some have given up."""
+        for asked, waiting in self._waiting.items():
             for answer in waiting:
                 if not answer.done():
-                    answer.set_exception(error())
+                    yield asked, answer
 
 
 class Gathering:
@@ -219,8 +236,6 @@ class Gathering:
 
     async def _serve(self, opened: connection) -> None:
         """Asks for one batch after the other, until the connection is lost or outdated."""
-        hung_up = select.poll()
-        hung_up.register(opened.fileno(), select.POLLIN)
         current, prepared = self._outdated(), dict[str, str]()
         self._serving = True
         while True:
@@ -228,8 +243,7 @@ class Gathering:
             # Those who were just answered go first: what their clients ask next comes along.
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-            # An idle connection has nothing to say: one that is readable has been closed.
-            if hung_up.poll(0) or self._outdated() != current:
+            if hung_up(opened) or self._outdated() != current:
                 return
             if not self._batches:
                 continue
@@ -248,8 +262,8 @@ class Gathering:
                     and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
                     and not isinstance(error, asyncio.CancelledError)
                 )
-                halves = batch.halves()
-                if refused and isinstance(error, OF_ONE) and len(halves) == 2:
+                if refused and isinstance(error, OF_ONE) and batch.divisible:
+                    halves = batch.halves()
                     self._batches.extendleft(reversed(halves))
                     for half in halves:
                         self._expect(half)
