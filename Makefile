@@ -36,13 +36,13 @@ install: $(own_uv) $(new_venv) ## Install the dependencies into svc/.venv, and u
 	@cd svc && uv sync --quiet
 
 db-up: install ## Start PostgreSQL on localhost, unless DATABASE_URL answers already
-	@cd svc && uv run python -m local_postgres up
+	@cd svc && uv run python -m dev.postgres up
 
 db-down: install ## Stop the PostgreSQL that db-up started; its data stays
-	@cd svc && uv run python -m local_postgres down
+	@cd svc && uv run python -m dev.postgres down
 
 db-reset: db-up ## Replace the database by a fresh, migrated one
-	@cd svc && uv run python -m local_postgres reset
+	@cd svc && uv run python -m dev.postgres reset
 	@cd svc && uv run python -m migrations
 
 migrate: db-up ## Apply the migrations that are pending
@@ -59,7 +59,7 @@ test: migrate ## Run all tests, with coverage
 
 test-integration: migrate ## Run the integration tests only
 	@echo "Running the integration tests"
-	@cd svc && uv run python -m pytest test_integration.py
+	@cd svc && uv run python -m pytest test_integration.py test
 
 test-faults: migrate ## Kill, freeze and crowd for long: SECONDS=60 each, WATCHERS=10000
 	@echo "Running the fault tests, $(SECONDS) seconds each"
@@ -72,10 +72,10 @@ fuzz: migrate ## Hold the service against its OpenAPI document: EXAMPLES=200 of 
 bench: SECONDS := 3
 bench: migrate ## Measure the service beside its limits, and plot that: ROUNDS=5 of SECONDS=3 each
 	@echo "Measuring: $(ROUNDS) rounds, $(SECONDS) seconds for each workload"
-	@cd svc && uv run python -m bench --rounds $(ROUNDS) --seconds $(SECONDS)
+	@cd svc && uv run python -m dev.bench.run --rounds $(ROUNDS) --seconds $(SECONDS)
 
 token: install ## Make a bearer token: NAME=ci SCOPE=write, if confined APPLICATION=billing
-	@cd svc && uv run python -m api_tokens "$(NAME)" "$(SCOPE)" $(if $(APPLICATION),"$(APPLICATION)")
+	@cd svc && uv run python -m edge.tokens "$(NAME)" "$(SCOPE)" $(if $(APPLICATION),"$(APPLICATION)")
 
 lint: install ## Check style and types
 	@cd svc && uvx $(ruff) check

@@ -10,7 +10,7 @@ from psycopg2.extensions import parse_dsn
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from api_tokens import Token, parse
+from edge.tokens import Token, parse
 
 
 def _dsn(value: SecretStr) -> SecretStr:

@@ -27,9 +27,9 @@ from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 import database
 import migrations
-from config import Settings
+from config import Settings, settings
+from dev.postgres import Embedded
 from edge import problems
-from local_postgres import Embedded
 
 HERE = Path(__file__).parent
 
@@ -61,6 +61,7 @@ def serve() -> Callable[[ModuleType], TestClient]:
 
     def serve(handler: ModuleType) -> TestClient:
         app = FastAPI()
+        app.state.settings = settings()
         app.include_router(handler.router)
         problems.install(app)
         return TestClient(app)
@@ -88,7 +89,7 @@ class Listener:
         return answer
 
     def finding(self, kind: str) -> Callable[..., Any]:
-        """A replacement of `database.find` or `database.change`."""
+        """A replacement of `database.read_batched` or `database.write_batched`."""
 
         async def answer(sql: str, values: database.Values) -> database.Row | None:
             rows = await self.answering(kind)(sql, values)
@@ -103,8 +104,8 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     stand_in = Listener()
     monkeypatch.setattr(database, "read", stand_in.answering("read"))
     monkeypatch.setattr(database, "write", stand_in.answering("write"))
-    monkeypatch.setattr(database, "find", stand_in.finding("find"))
-    monkeypatch.setattr(database, "change", stand_in.finding("change"))
+    monkeypatch.setattr(database, "read_batched", stand_in.finding("read_batched"))
+    monkeypatch.setattr(database, "write_batched", stand_in.finding("write_batched"))
     return stand_in
 
 

@@ -12,18 +12,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, parse_dsn
 from psycopg2.extras import RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
-import metrics
 from config import Settings
-from gathering import (
+from edge import metrics
+from postgres.batching import (
     CONNECT_TIMEOUT_SECONDS,
     Gathering,
     NotAsked,
@@ -33,7 +32,7 @@ from gathering import (
     hung_up,
     in_lists,
 )
-from listener import Listener, Versions
+from postgres.listening import Listener, Versions
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
@@ -43,6 +42,14 @@ READ_ONLY = "25006"  # what was the primary is a standby now
 RETRIED = {"40001", "40P01", READ_ONLY}
 TOO_SLOW = {"57014", "55P03"}
 UNSTORABLE = {"22P02", "22P05", "22001", "22003", "22021", "54000", "54001"}
+
+
+class Caller(NamedTuple):
+    """Who asks: the actor that history names, and the name or id of the application that the
+    caller is confined to, if any."""
+
+    actor: str = "anonymous"
+    confined_to: str | None = None
 
 
 class Unavailable(Exception):
@@ -271,7 +278,7 @@ class Database:
                 tasks.create_task(needed.run())
 
     async def find(self, request: Request, values: Values) -> Row | None:
-        """See the module's `find`."""
+        """See the module's `read_batched`."""
         began = asyncio.get_running_loop().time()
         try:
             return await self._finds.ask(request, values)
@@ -280,7 +287,7 @@ class Database:
             return next(iter(await self.read(request.sql, alone, began)), None)
 
     async def change(self, request: Request, values: Values) -> Row | None:
-        """See the module's `change`."""
+        """See the module's `write_batched`."""
         began = asyncio.get_running_loop().time()
         try:
             return await self._changes.ask(request, values)
@@ -371,17 +378,17 @@ class Database:
 
 
 _database: Database | None = None
-
-# Who asks, and the name or id of the application that his token is confined to. Set by the edge.
-actor = ContextVar("actor", default="anonymous")
-confined_to = ContextVar[str | None]("confined_to", default=None)
+_caller: Callable[[], Caller] = Caller
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[None]:
-    """The database for the time of the block; one such block per process."""
-    global _database  # noqa: PLW0603 - the pool is the one thing a process shares
-    _database = Database(settings)
+async def opened(settings: Settings, caller: Callable[[], Caller] = Caller) -> AsyncIterator[None]:
+    """The database for the time of the block; one such block per process.
+
+    `caller` says who makes the request that is being answered.
+    """
+    global _database, _caller  # noqa: PLW0603 - the pool is the one thing a process shares
+    _database, _caller = Database(settings), caller
     listening = asyncio.create_task(_database.run())
     try:
         yield
@@ -390,6 +397,11 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
         await asyncio.wait([listening])
         await _database.close()
         _database = None
+
+
+def confined_to() -> str | None:
+    """The name or id of the application that the caller is confined to, if any."""
+    return _caller().confined_to
 
 
 def _current() -> Database:
@@ -406,16 +418,16 @@ async def read(sql: str, values: Values | None = None) -> list[Row]:
     Raises Unavailable, Overloaded or Unstorable, and psycopg2.Error for whatever else PostgreSQL
     refuses. Answers or raises within `database_timeout_seconds`.
     """
-    return await _current().read(sql, {**(values or {}), "confined_to": confined_to.get()})
+    return await _current().read(sql, {**(values or {}), "confined_to": _caller().confined_to})
 
 
-async def find(sql: str, values: Values) -> Row | None:
+async def read_batched(sql: str, values: Values) -> Row | None:
     """The row whose column `id` is that of `values`, read together with those that others find.
 
     In the statement each name of `values` stands for a list, of what all of them gave. None sees
     anything older than what a statement of its own would. Otherwise like `read`.
     """
-    return await _current().find(Request(sql, confined_to.get(), "anonymous"), values)
+    return await _current().find(Request(sql, _caller().confined_to, "anonymous"), values)
 
 
 async def write(sql: str, values: Values | None = None) -> list[Row]:
@@ -425,17 +437,17 @@ async def write(sql: str, values: Values | None = None) -> list[Row]:
     `read` says.
     Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
     """
-    values = {**(values or {}), "confined_to": confined_to.get()}
-    return await _current().write(sql, values, actor.get())
+    values = {**(values or {}), "confined_to": _caller().confined_to}
+    return await _current().write(sql, values, _caller().actor)
 
 
-async def change(sql: str, values: Values) -> Row | None:
+async def write_batched(sql: str, values: Values) -> Row | None:
     """The row whose column `id` is that of `values`, changed together with those of others.
 
     In the statement each name of `values` stands for a list, in which no id is twice. What it
     refuses one of them it refuses that one alone. Otherwise like `write`.
     """
-    return await _current().change(Request(sql, confined_to.get(), actor.get()), values)
+    return await _current().change(Request(sql, _caller().confined_to, _caller().actor), values)
 
 
 async def wait[T](

@@ -15,8 +15,8 @@ from psycopg2.extras import RealDictCursor
 
 import database
 from config import Settings
-from database import Database, OutcomeUnknown, Overloaded, Row, Unavailable, Unstorable
-from gathering import NotAsked, Request, Unanswered
+from database import Caller, Database, OutcomeUnknown, Overloaded, Row, Unavailable, Unstorable
+from postgres.batching import NotAsked, Request, Unanswered
 
 type Answer = list[Row] | Exception | Callable[["Connection"], list[Row]]
 
@@ -724,7 +724,7 @@ def test_closing_waits_for_what_runs_drops_what_is_queued_and_then_closes_connec
     assert server.connections[0].closed
 
 
-together = pytest.mark.parametrize("door", [database.find, database.change])
+together = pytest.mark.parametrize("door", [database.read_batched, database.write_batched])
 type Door = Callable[[str, database.Values], Coroutine[Any, Any, Row | None]]
 
 
@@ -732,8 +732,7 @@ def with_a_token(door: Door) -> Row | None:
     """What the door says of one id to somebody with a token that is confined."""
 
     async def work() -> Row | None:
-        database.actor.set("somebody")
-        database.confined_to.set("billing")
+        database._caller = lambda: Caller("somebody", "billing")
         return await door("ask %(id)s of %(confined_to)s", {"id": "A", "n": 1})
 
     row: Row | None = during(work)
@@ -747,7 +746,7 @@ def test_what_is_found_or_changed_is_asked_together_with_others(
     monkeypatch.setattr(Alone, "outcome", {"id": "A"})
     assert with_a_token(door) == {"id": "A"}
     finds, changes = Alone.made
-    asked, actor = (finds, "anonymous") if door is database.find else (changes, "somebody")
+    asked, actor = (finds, "anonymous") if door is database.read_batched else (changes, "somebody")
     request = Request("ask %(id)s of %(confined_to)s", "billing", actor)
     assert asked.asked == [(request, {"id": "A", "n": 1})]
     assert len(finds.asked + changes.asked) == 1
@@ -764,9 +763,11 @@ def test_what_is_not_asked_together_is_asked_alone_in_lists(
     assert with_a_token(door) == row
     [(sql, values, _)] = server.executed
     actor = "select set_config('config_service.actor', %(actor)s, true);"
-    assert sql == (actor if door is database.change else "") + "ask %(id)s of %(confined_to)s"
+    assert (
+        sql == (actor if door is database.write_batched else "") + "ask %(id)s of %(confined_to)s"
+    )
     lists = {"id": ["A"], "n": [1], "confined_to": "billing"}
-    assert values == lists | ({"actor": "somebody"} if door is database.change else {})
+    assert values == lists | ({"actor": "somebody"} if door is database.write_batched else {})
 
 
 def test_a_find_that_is_not_answered_is_asked_again_alone(
@@ -774,7 +775,7 @@ def test_a_find_that_is_not_answered_is_asked_again_alone(
 ) -> None:
     monkeypatch.setattr(Alone, "outcome", Unanswered)
     server.answers = [[{"id": "A"}]]
-    assert with_a_token(database.find) == {"id": "A"}
+    assert with_a_token(database.read_batched) == {"id": "A"}
 
 
 def test_a_change_that_is_not_answered_is_unknown_and_never_repeated(
@@ -782,7 +783,7 @@ def test_a_change_that_is_not_answered_is_unknown_and_never_repeated(
 ) -> None:
     monkeypatch.setattr(Alone, "outcome", Unanswered)
     with pytest.raises(OutcomeUnknown):
-        with_a_token(database.change)
+        with_a_token(database.write_batched)
     assert server.executed == []
 
 

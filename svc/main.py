@@ -15,10 +15,21 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 import database
-import metrics
 import migrations
 from config import Settings, settings
-from edge import access, bodies, docs, hangups, logs, openapi, paths, problems, scrape, shutdown
+from edge import (
+    access,
+    bodies,
+    docs,
+    hangups,
+    logs,
+    metrics,
+    openapi,
+    paths,
+    problems,
+    scrape,
+    shutdown,
+)
 
 VERSION = "1.0.0"
 HERE = Path(__file__).parent
@@ -41,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with metrics.opened(VERSION):
-            async with database.opened(settings):
+            async with database.opened(settings, access.caller.get):
                 report = asyncio.create_task(_report(settings))
                 yield
                 report.cancel()
@@ -58,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
+    app.state.settings = settings
     for router in routers():
         app.include_router(router)
     docs.install(app)

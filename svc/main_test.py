@@ -76,8 +76,8 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_a_slice_imports_itself_and_what_is_shared_and_nothing_else() -> None:
-    shared = {"database", "config", "fields", "fastapi", "pydantic", "psycopg2"}
-    of_tests = {"pytest", "conftest", "strict_json"}
+    shared = {"database", "config", "migrations", "wire", "fastapi", "pydantic", "psycopg2"}
+    of_tests = {"pytest", "conftest"}
     strangers = []
     for path in FEATURES.glob("**/*.py"):
         own = ".".join(path.relative_to(main.HERE).parts[:3])
@@ -94,8 +94,8 @@ def test_a_slice_imports_itself_and_what_is_shared_and_nothing_else() -> None:
 
 def test_nothing_but_tests_imports_a_slice_by_name() -> None:
     importers = [
-        f"{path.name}: {name}"
-        for path in [*main.HERE.glob("*.py"), *main.HERE.glob("edge/*.py")]
+        f"{path.relative_to(main.HERE)}: {name}"
+        for path in [*main.HERE.glob("*.py"), *main.HERE.glob("[!f.]*/**/*.py")]
         if not path.stem.endswith("_test") and not path.stem.startswith("test_")
         for name in imported(path)
         if name.split(".")[0] == "features"

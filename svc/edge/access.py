@@ -1,14 +1,18 @@
 """Decides who may, before anything of the body is read. Default deny."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import database
-from api_tokens import Token, hash_of
+from database import Caller
 from edge.problems import problem
+from edge.tokens import Token, hash_of
 
 APPLICATIONS = "/api/v1/applications"
+
+# Who makes the request that is being answered.
+caller = ContextVar("caller", default=Caller())  # noqa: B039 - a tuple does not change
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,7 @@ class Access:
         elif token.application and (scope["method"], scope["path"]) == ("POST", APPLICATIONS):
             refusal = problem(403, "The token is confined to an application.")
         else:
-            database.actor.set(token.name)
-            database.confined_to.set(token.application)
+            caller.set(Caller(token.name, token.application))
             await self._app(scope, receive, send)
             return
         await refusal(scope, receive, send)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-import database
-from api_tokens import Token, hash_of
-from edge.access import APPLICATIONS, Access, Policy
+from database import Caller
+from edge.access import APPLICATIONS, Access, Policy, caller
+from edge.tokens import Token, hash_of
 
 WRITER, READER, CONFINED, CONFINED_READER = "of-the-writer", "of-the-reader", "of-one", "of-two"
 TOKENS = [
@@ -30,7 +30,7 @@ class Answer:
     status: int
     headers: dict[bytes, bytes]
     body: bytes
-    seen: tuple[str, str | None] | None
+    seen: Caller | None
 
     @property
     def problem(self) -> dict[str, Any]:
@@ -47,11 +47,11 @@ def ask(
     policy: Policy = POLICY,
 ) -> Answer:
     """Asks with these headers `Authorization`; it fails if anything of the body is read."""
-    seen: list[tuple[str, str | None]] = []
+    seen: list[Caller] = []
     sent: list[Message] = []
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
-        seen.append((database.actor.get(), database.confined_to.get()))
+        seen.append(caller.get())
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"reached"})
 
@@ -208,7 +208,7 @@ def test_a_token_without_an_application_lifts_the_confinement_of_another() -> No
         seen: list[str | None] = []
 
         async def app(_: Scope, __: Receive, ___: Send) -> None:
-            seen.append(database.confined_to.get())
+            seen.append(caller.get().confined_to)
 
         async def nothing() -> Message:
             raise AssertionError("the body is not read")

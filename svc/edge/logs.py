@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import database
-import metrics
+from database import Caller
+from edge import access, metrics
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -117,8 +117,8 @@ class Requests:
         )
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = next(self._ids)
+        before = access.caller.set(Caller())
         status = 499  # nobody was there to be answered
-        before = database.actor.set("anonymous")
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -136,10 +136,10 @@ class Requests:
             route = _route(scope)
             metrics.count_request(method, route, status, seconds)
             if self._tells:
-                actor = database.actor.get()
+                actor = access.caller.get().actor
                 it = Request(request_id.decode(), method, route, status, seconds * 1000, actor)
                 self._tell(self._line(it))
-            database.actor.reset(before)
+            access.caller.reset(before)
 
     def _tell(self, line: str) -> None:
         """Writes the line, with those that are told until the event loop comes round."""

@@ -12,9 +12,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-import database
-import metrics
-from edge import logs, scrape
+from database import Caller
+from edge import access, logs, metrics, scrape
 from edge.paths import Paths
 
 SECRET = "canary-of-the-path"
@@ -36,7 +35,7 @@ class Service:
         self._capsys = capsys
 
     async def _thing(self, id: str) -> dict[str, str]:
-        database.actor.set("writer")
+        access.caller.set(Caller("writer"))
         return {"id": id}
 
     def line(self) -> dict[str, Any]:
@@ -228,16 +227,16 @@ def test_the_actor_of_one_request_is_not_that_of_the_next(
     seen: list[str] = []
 
     async def app(_: Scope, __: Receive, ___: Send) -> None:
-        seen.append(database.actor.get())
-        database.actor.set("writer")
+        seen.append(access.caller.get().actor)
+        access.caller.set(Caller("writer"))
 
     async def twice() -> str:
-        database.actor.set("before")
+        access.caller.set(Caller("before"))
         requests = logs.Requests(app, "INFO", "json")
         for _ in range(2):
             scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
             await requests(scope, nothing, unsent)
-        return database.actor.get()
+        return access.caller.get().actor
 
     assert asyncio.run(twice()) == "before"
     assert seen == ["anonymous", "anonymous"]

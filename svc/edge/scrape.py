@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI, Request, Response
 
-import metrics
+from edge import metrics
 
 
 def install(app: FastAPI) -> None:

@@ -5,8 +5,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-import metrics
-from edge import scrape
+from edge import metrics, scrape
 
 
 @pytest.fixture

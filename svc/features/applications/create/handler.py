@@ -1,6 +1,8 @@
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fields import ExactRoute, entity_tag
+from wire.links import location
+from wire.preconditions import entity_tag
+from wire.route import ExactRoute
 
 from . import repository
 from .models import CreateApplicationRequest, CreateApplicationResponse
@@ -14,13 +16,13 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
     responses={409: {"description": "The name is taken"}},
 )
 async def create_application(
-    body: CreateApplicationRequest, response: Response
+    request: Request, body: CreateApplicationRequest, response: Response
 ) -> CreateApplicationResponse:
     """Create an application. `Location` tells where it is."""
     try:
         created = await repository.create(body.name, body.comments)
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
-    response.headers["Location"] = f"/api/v1/applications/{created['id']}"
+    response.headers["Location"] = location(request, f"/api/v1/applications/{created['id']}")
     response.headers["ETag"] = entity_tag(1)
     return CreateApplicationResponse(**created)

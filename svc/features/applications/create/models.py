@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import Comments, Name, RequestModel, Ulid
+from wire.types import Comments, Name, RequestModel, Ulid
 
 
 class CreateApplicationRequest(RequestModel):

@@ -1,7 +1,7 @@
 from psycopg2.errors import UniqueViolation
 
 import database
-from fields import new_ulid
+from wire.types import new_ulid
 
 
 class NameTaken(Exception):

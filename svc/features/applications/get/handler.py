@@ -1,6 +1,8 @@
 from fastapi import APIRouter, HTTPException, Response
 
-from fields import EntityTags, ExactRoute, Ulid, entity_tag, matches
+from wire.preconditions import EntityTags, entity_tag, matches
+from wire.route import ExactRoute
+from wire.types import Ulid
 
 from . import repository
 from .models import GetApplicationResponse

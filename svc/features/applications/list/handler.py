@@ -1,6 +1,8 @@
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from fields import ExactRoute, Limit, Name, Ulid, next_link
+from wire.links import next_link
+from wire.route import ExactRoute
+from wire.types import Limit, Name, Ulid
 
 from . import repository
 from .models import ListApplicationsResponse
@@ -10,13 +12,17 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
 
 @router.get("/api/v1/applications")
 async def list_applications(
-    response: Response, limit: Limit = 100, after: Ulid | None = None, name: Name | None = None
+    request: Request,
+    response: Response,
+    limit: Limit = 100,
+    after: Ulid | None = None,
+    name: Name | None = None,
 ) -> list[ListApplicationsResponse]:
     """A page of applications, ascending by id, behind the id `after`. `Link` leads to the next."""
     rows = await repository.list_after(after, name, limit + 1)
     page = [ListApplicationsResponse(**row) for row in rows[:limit]]
     if len(rows) > limit:
         response.headers["Link"] = next_link(
-            "/api/v1/applications", name=name, limit=limit, after=page[-1].id
+            request, "/api/v1/applications", name=name, limit=limit, after=page[-1].id
         )
     return page

@@ -1,14 +1,8 @@
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fields import (
-    EntityTags,
-    ExactRoute,
-    Ulid,
-    entity_tag,
-    expected_revisions,
-    invalid,
-    precondition_refusal,
-)
+from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.route import ExactRoute, invalid
+from wire.types import Ulid
 
 from . import repository
 from .models import ReplaceApplicationRequest, ReplaceApplicationResponse
@@ -26,19 +20,22 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
     },
 )
 async def replace_application(
-    id: Ulid, body: ReplaceApplicationRequest, response: Response, if_match: EntityTags = None
+    request: Request,
+    id: Ulid,
+    body: ReplaceApplicationRequest,
+    response: Response,
+    if_match: EntityTags = None,
 ) -> ReplaceApplicationResponse:
     """Replace an application. `comments` left out become null."""
     if body.id not in ("", id):
         raise invalid("body", "id", detail="This is not the id of the path")
+    precondition = Precondition.of(request, if_match)
     try:
-        replaced = await repository.replace(
-            id, body.name, body.comments, expected_revisions(if_match)
-        )
+        replaced = await repository.replace(id, body.name, body.comments, precondition.revisions)
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
     except repository.PreconditionFailed as failed:
-        raise precondition_refusal(if_match, failed.args[0]) from None
+        raise precondition.refusal(failed.args[0]) from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
     response.headers["ETag"] = entity_tag(replaced["revision"])

@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import Comments, Name, RequestModel, Ulid, left_out
+from wire.types import Comments, Name, RequestModel, Ulid, left_out
 
 
 class ReplaceApplicationRequest(RequestModel):

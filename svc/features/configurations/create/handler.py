@@ -1,6 +1,8 @@
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fields import ExactRoute, entity_tag, invalid
+from wire.links import location
+from wire.preconditions import entity_tag
+from wire.route import ExactRoute, invalid
 
 from . import repository
 from .models import CreateConfigurationRequest, CreateConfigurationResponse
@@ -14,7 +16,7 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     response_model=CreateConfigurationResponse,
     responses={409: {"description": "The name is taken in this application"}},
 )
-async def create_configuration(body: CreateConfigurationRequest) -> Response:
+async def create_configuration(request: Request, body: CreateConfigurationRequest) -> Response:
     """Create a configuration. `config` is `{}` when left out. `Location` tells where it is."""
     try:
         created = await repository.create(
@@ -26,5 +28,8 @@ async def create_configuration(body: CreateConfigurationRequest) -> Response:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name {body.name!r} is taken.") from None
-    headers = {"Location": f"/api/v1/configurations/{created['id']}", "ETag": entity_tag(1)}
+    headers = {
+        "Location": location(request, f"/api/v1/configurations/{created['id']}"),
+        "ETag": entity_tag(1),
+    }
     return Response(created["body"], 201, headers, "application/json")

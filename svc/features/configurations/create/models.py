@@ -2,7 +2,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
+from wire.types import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
 
 
 class CreateConfigurationRequest(RequestModel):

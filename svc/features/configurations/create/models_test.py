@@ -5,7 +5,7 @@ from features.configurations.create.models import (
     CreateConfigurationRequest,
     CreateConfigurationResponse,
 )
-from strict_json import ObjectText
+from wire.documents import ObjectText
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 LEAST = {"application_id": ID, "name": "production"}

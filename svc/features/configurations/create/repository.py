@@ -1,7 +1,7 @@
 from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 
 import database
-from fields import new_ulid
+from wire.types import new_ulid
 
 
 class NoSuchApplication(Exception):

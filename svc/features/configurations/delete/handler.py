@@ -1,6 +1,8 @@
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fields import EntityTags, ExactRoute, Ulid, expected_revisions, precondition_refusal
+from wire.preconditions import EntityTags, Precondition
+from wire.route import ExactRoute
+from wire.types import Ulid
 
 from . import repository
 
@@ -16,12 +18,13 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
         428: {"description": "If-Match is required"},
     },
 )
-async def delete_configuration(id: Ulid, if_match: EntityTags = None) -> Response:
+async def delete_configuration(request: Request, id: Ulid, if_match: EntityTags = None) -> Response:
     """Delete a configuration."""
+    precondition = Precondition.of(request, if_match)
     try:
-        await repository.delete(id, expected_revisions(if_match))
+        await repository.delete(id, precondition.revisions)
     except repository.NotFound:
         raise HTTPException(404, "There is no such configuration.") from None
     except repository.PreconditionFailed as failed:
-        raise precondition_refusal(if_match, failed.args[0]) from None
+        raise precondition.refusal(failed.args[0]) from None
     return Response(status_code=204)

@@ -1,18 +1,12 @@
 from functools import partial
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 import database
-from fields import (
-    EntityTags,
-    ExactRoute,
-    Prefer,
-    Ulid,
-    entity_tag,
-    known_revision,
-    matches,
-    wait_seconds,
-)
+from wire.preconditions import EntityTags, entity_tag, known_revision, matches
+from wire.prefer import Prefer, wait_seconds
+from wire.route import ExactRoute
+from wire.types import Ulid
 
 from . import repository
 from .models import GetConfigurationResponse
@@ -29,14 +23,14 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     },
 )
 async def get_configuration(
-    id: Ulid, if_none_match: EntityTags = None, prefer: Prefer = None
+    request: Request, id: Ulid, if_none_match: EntityTags = None, prefer: Prefer = None
 ) -> Response:
     """A configuration, with its document as it was sent.
 
     With `If-None-Match` and `Prefer: wait=30` it waits until there is another revision.
     """
     look = partial(repository.get, id, known_revision(if_none_match))
-    wait = wait_seconds(prefer)
+    wait = wait_seconds(request, prefer)
     try:
         if wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(

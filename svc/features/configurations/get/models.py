@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import Comments, ConfigObject, Name, Ulid
+from wire.types import Comments, ConfigObject, Name, Ulid
 
 
 class GetConfigurationResponse(BaseModel):

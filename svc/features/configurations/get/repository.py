@@ -10,7 +10,7 @@ async def get(id: str, known: int | None) -> database.Row:
 
     The body of the revision that is `known` may be None. Raises NotFound.
     """
-    found = await database.find(
+    found = await database.read_batched(
         """
         select id, revision, case when id || revision = any(%(known)s) then null else (
             select row_to_json(answer)::text

@@ -10,7 +10,7 @@ def test_one_select_reads_the_row_of_that_id_as_text(listener: Listener) -> None
     listener.rows = [{"revision": 7, "body": '{"rate":1.10}'}]
     assert asyncio.run(repository.get("C", 7)) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
-    assert kind == "find"
+    assert kind == "read_batched"
     assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
     assert "case when id || revision = any(%(known)s) then null else (" in sql
     assert "select row_to_json(answer)::text " in sql

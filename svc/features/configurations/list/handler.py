@@ -1,6 +1,8 @@
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from fields import ExactRoute, Limit, Name, Ulid, next_link
+from wire.links import next_link
+from wire.route import ExactRoute
+from wire.types import Limit, Name, Ulid
 
 from . import repository
 from .models import ListConfigurationsResponse
@@ -10,6 +12,7 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
 
 @router.get("/api/v1/configurations")
 async def list_configurations(
+    request: Request,
     response: Response,
     limit: Limit = 100,
     after: Ulid | None = None,
@@ -22,6 +25,7 @@ async def list_configurations(
     page = [ListConfigurationsResponse(**row) for row in rows[:limit]]
     if len(rows) > limit:
         response.headers["Link"] = next_link(
+            request,
             "/api/v1/configurations",
             application_id=application_id,
             name=name,

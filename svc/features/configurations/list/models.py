@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import Comments, Name, Ulid
+from wire.types import Comments, Name, Ulid
 
 
 class ListConfigurationsResponse(BaseModel):

@@ -6,7 +6,7 @@ async def list_after(
 ) -> list[database.Row]:
     """At most `limit` rows behind the id `after`, ascending:
     `id`, `application_id`, `name`, `comments`."""
-    one = application_id or database.confined_to.get()
+    one = application_id or database.confined_to()
     return await database.read(
         f"""
         select id, application_id, name, comments from configurations

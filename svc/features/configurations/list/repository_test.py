@@ -41,11 +41,12 @@ def test_what_is_not_asked_for_is_null(listener: Listener) -> None:
     ],
 )
 def test_the_order_is_that_of_the_ids_by_the_index_of_what_is_asked_for(
-    listener: Listener, application_id: str | None, confined_to: str | None, order: str
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    application_id: str | None,
+    confined_to: str | None,
+    order: str,
 ) -> None:
-    async def confined() -> None:
-        database.confined_to.set(confined_to)
-        await repository.list_after(None, application_id, None, 3)
-
-    asyncio.run(confined())
+    monkeypatch.setattr(database, "confined_to", lambda: confined_to)
+    asyncio.run(repository.list_after(None, application_id, None, 3))
     assert listener.statements[0][1].endswith(f" order by {order} limit %(limit)s")

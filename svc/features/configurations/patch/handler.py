@@ -1,16 +1,10 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException, Response
+from fastapi import APIRouter, Body, HTTPException, Request, Response
 
-from fields import (
-    EntityTags,
-    ExactRoute,
-    Ulid,
-    entity_tag,
-    expected_revisions,
-    invalid,
-    precondition_refusal,
-)
+from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.route import ExactRoute, invalid
+from wire.types import Ulid
 
 from . import repository
 from .models import PatchConfigurationRequest, PatchConfigurationResponse
@@ -29,6 +23,7 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     },
 )
 async def patch_configuration(
+    request: Request,
     id: Ulid,
     body: Annotated[PatchConfigurationRequest, Body(media_type="application/merge-patch+json")],
     if_match: EntityTags = None,
@@ -37,15 +32,16 @@ async def patch_configuration(
     members = body.model_dump(exclude_unset=True)
     if members.get("id", id) != id:
         raise invalid("body", "id", detail="This is not the id of the path")
+    precondition = Precondition.of(request, if_match)
     try:
-        patched = await repository.patch(id, members, expected_revisions(if_match))
+        patched = await repository.patch(id, members, precondition.revisions)
     except repository.NotFound:
         raise HTTPException(404, "There is no such configuration.") from None
     except repository.OtherApplication:
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
     except repository.PreconditionFailed as failed:
-        raise precondition_refusal(if_match, failed.args[0]) from None
+        raise precondition.refusal(failed.args[0]) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:

@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
+from wire.types import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
 
 
 class PatchConfigurationRequest(RequestModel):

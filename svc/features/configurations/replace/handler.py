@@ -1,14 +1,8 @@
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fields import (
-    EntityTags,
-    ExactRoute,
-    Ulid,
-    entity_tag,
-    expected_revisions,
-    invalid,
-    precondition_refusal,
-)
+from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.route import ExactRoute, invalid
+from wire.types import Ulid
 
 from . import repository
 from .models import ReplaceConfigurationRequest, ReplaceConfigurationResponse
@@ -27,11 +21,12 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     },
 )
 async def replace_configuration(
-    id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
+    request: Request, id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
 ) -> Response:
     """Replace a configuration. `comments` left out become null; `config` may not be left out."""
     if body.id not in ("", id):
         raise invalid("body", "id", detail="This is not the id of the path")
+    precondition = Precondition.of(request, if_match)
     try:
         replaced = await repository.replace(
             id,
@@ -39,7 +34,7 @@ async def replace_configuration(
             body.name,
             body.comments,
             body.config,
-            expected_revisions(if_match),
+            precondition.revisions,
         )
     except repository.NotFound:
         raise HTTPException(404, "There is no such configuration.") from None
@@ -47,7 +42,7 @@ async def replace_configuration(
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
     except repository.PreconditionFailed as failed:
-        raise precondition_refusal(if_match, failed.args[0]) from None
+        raise precondition.refusal(failed.args[0]) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:

@@ -37,7 +37,7 @@ async def replace(
     at. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or NameTaken.
     """
     try:
-        row = await database.change(
+        row = await database.write_batched(
             """
             with asked as (
                 select * from unnest(

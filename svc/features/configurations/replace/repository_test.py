@@ -20,7 +20,7 @@ def test_one_update_changes_the_rows_of_those_ids_at_those_revisions(
     listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
     assert replace(application_id, revisions) is listener.rows[0]
     [(kind, sql, values)] = listener.statements
-    assert kind == "change"
+    assert kind == "write_batched"
     assert "as asked (id, owner, new_name, new_comments, new_config, revisions)" in sql
     assert "%(confined_to)s::text is null or application_id = confinement(%(confined_to)s)" in sql
     assert " order by id for no key update of configurations ), replaced as ( " in sql

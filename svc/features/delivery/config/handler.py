@@ -1,19 +1,13 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 import database
-from fields import (
-    ConfigObject,
-    EntityTags,
-    ExactRoute,
-    Name,
-    Prefer,
-    invalid,
-    matches,
-    wait_seconds,
-)
+from wire.preconditions import EntityTags, matches
+from wire.prefer import Prefer, wait_seconds
+from wire.route import ExactRoute, invalid
+from wire.types import ConfigObject, Name
 
 from . import repository
 from .models import ExplainedConfigResponse
@@ -30,6 +24,7 @@ router = APIRouter(tags=["delivery"], route_class=ExactRoute)
     },
 )
 async def get_config(
+    request: Request,
     application: Name,
     name: Annotated[list[Name], Query(min_length=1)],
     optional: Annotated[list[Name], Query()] = [],  # noqa: B006 - FastAPI's way to say it
@@ -45,7 +40,7 @@ async def get_config(
     if not set(optional) <= set(name):
         raise invalid("query", "optional", detail="Each optional one is also a name")
     look = partial(repository.merge, application, name, optional, explain=explain)
-    wait = wait_seconds(prefer)
+    wait = wait_seconds(request, prefer)
     try:
         found = await look()
         if wait and if_none_match and if_none_match != ["*"]:

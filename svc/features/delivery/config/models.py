@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from fields import ConfigObject, Name, Revision
+from wire.types import ConfigObject, Name, Revision
 
 
 class Origin(BaseModel):

@@ -1,6 +1,6 @@
 from fastapi import APIRouter
 
-from fields import ExactRoute
+from wire.route import ExactRoute
 
 from .models import GetHealthResponse
 

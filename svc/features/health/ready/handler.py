@@ -2,7 +2,7 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException
 
-from fields import ExactRoute
+from wire.route import ExactRoute
 
 from . import repository
 from .models import GetReadinessResponse

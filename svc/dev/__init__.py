@@ -1,0 +1,1 @@
+"""Tools of developers. Nothing of it runs in production."""

@@ -1,0 +1,316 @@
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge import metrics
+from edge.metrics import Registry
+
+OWN, SIBLING, THIRD = 4_000_001, 4_000_002, 4_000_003
+ERRORS = "database_errors_total"
+
+
+class Family:
+    """Processes that count in the one folder in `tmp`: this one, and those that `process` adds."""
+
+    def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tmp = tmp
+        self.running = {OWN}
+        self._pid = OWN
+        self._registries = list[Registry]()
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp))
+        monkeypatch.setattr(os, "getpid", lambda: self._pid)
+        monkeypatch.setattr(os, "kill", self._kill)
+
+    def _kill(self, pid: int, signal: int) -> None:
+        assert signal == 0
+        if pid not in self.running:
+            raise ProcessLookupError
+
+    def process(self, pid: int) -> Registry:
+        """What the process `pid` counts with."""
+        self._pid = pid
+        self.running.add(pid)
+        try:
+            registry = Registry()
+        finally:
+            self._pid = OWN
+        self._registries.append(registry)
+        return registry
+
+    def close(self, registry: Registry, pid: int) -> None:
+        """Closes it as `pid`, which then ends."""
+        self._pid = pid
+        registry.close()
+        self._pid = OWN
+        self.running.discard(pid)
+        self._registries.remove(registry)
+
+    def end(self) -> None:
+        """Closes what is left open."""
+        for registry in self._registries:
+            registry.close()
+
+
+@pytest.fixture
+def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Family]:
+    family = Family(tmp_path, monkeypatch)
+    yield family
+    family.end()
+
+
+@pytest.fixture
+def counting(family: Family) -> Iterator[Family]:
+    with metrics.opened("1.2.3"):
+        yield family
+
+
+def samples(name: str) -> list[str]:
+    """The lines of the metric `name`, without HELP and TYPE."""
+    lines = metrics.exposition().splitlines()
+    return [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+
+
+@pytest.mark.usefixtures("counting")
+def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None:
+    metrics.count_request("GET", "/things", 200, 0.5)
+    metrics.add(ERRORS, (("sqlstate", "23505"),))
+    metrics.add("database_pool_size")
+    metrics.add("database_pool_in_use")
+    lines = metrics.exposition().splitlines()
+    expected = {
+        "http_requests_total": "counter",
+        "http_request_duration_seconds": "histogram",
+        "database_pool_size": "gauge",
+        "database_pool_in_use": "gauge",
+        "database_errors_total": "counter",
+        "watchers": "gauge",
+        "config_service_build_info": "gauge",
+    }
+    told = [line.split()[2] for line in lines if line.startswith("# HELP ")]
+    assert told == list(expected)
+    for name, kind in expected.items():
+        [about] = [at for at, line in enumerate(lines) if line.startswith(f"# HELP {name} ")]
+        assert len(lines[about].split()) > 3
+        assert lines[about + 1] == f"# TYPE {name} {kind}"
+        assert lines[about + 2].startswith(name)
+    assert sum(line.startswith("# TYPE ") for line in lines) == len(expected)
+
+
+@pytest.mark.usefixtures("counting")
+def test_the_text_ends_with_a_line_feed_and_has_no_empty_line() -> None:
+    text = metrics.exposition()
+    assert text.endswith("\n")
+    assert "" not in text.removesuffix("\n").split("\n")
+
+
+@pytest.mark.usefixtures("counting")
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("plain", "plain"),
+        ("a\\b", r"a\\b"),
+        ('a"b', r"a\"b"),
+        ("a\nb", r"a\nb"),
+        ("\\n", r"\\n"),
+        ('\\"\n', r"\\\"\n"),
+        ("é {},=", "é {},="),
+        ("a\u2028b\x85c\rd", "a\u2028b\x85c\rd"),
+    ],
+)
+def test_backslash_quote_and_line_feed_of_a_label_are_escaped(value: str, told: str) -> None:
+    metrics.add(ERRORS, (("sqlstate", value),))
+    assert f'\n{ERRORS}{{sqlstate="{told}"}} 1\n' in metrics.exposition()
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_metric_is_summed_for_each_set_of_labels() -> None:
+    metrics.add(ERRORS, (("sqlstate", "b"),), 2)
+    metrics.add(ERRORS, (("sqlstate", "a"),))
+    metrics.add(ERRORS, (("sqlstate", "b"),), 0.25)
+    assert samples(ERRORS) == [f'{ERRORS}{{sqlstate="a"}} 1', f'{ERRORS}{{sqlstate="b"}} 2.25']
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_gauge_goes_down_as_well() -> None:
+    metrics.add("watchers")
+    metrics.add("watchers")
+    metrics.add("watchers", amount=-1)
+    assert samples("watchers") == ["watchers 1"]
+
+
+@pytest.mark.usefixtures("counting")
+def test_the_version_and_no_watchers_are_told_from_the_start() -> None:
+    assert samples("config_service_build_info") == ['config_service_build_info{version="1.2.3"} 1']
+    assert samples("watchers") == ["watchers 0"]
+
+
+@pytest.mark.usefixtures("counting")
+def test_requests_are_counted_by_method_route_and_status() -> None:
+    for method, route, status in [
+        ("GET", "/a", 200),
+        ("GET", "/a", 200),
+        ("PUT", "/a", 200),
+        ("GET", "/b", 200),
+        ("GET", "/a", 404),
+    ]:
+        metrics.count_request(method, route, status, 0.5)
+    assert samples("http_requests_total") == [
+        'http_requests_total{method="GET",route="/a",status="200"} 2',
+        'http_requests_total{method="GET",route="/a",status="404"} 1',
+        'http_requests_total{method="GET",route="/b",status="200"} 1',
+        'http_requests_total{method="PUT",route="/a",status="200"} 1',
+    ]
+
+
+def buckets(labels: str) -> dict[float, int]:
+    """How many requests each bucket of the histogram tells, in the order of the text."""
+    start = f'http_request_duration_seconds_bucket{{{labels},le="'
+    lines = [line.removeprefix(start) for line in samples("http_request_duration_seconds_bucket")]
+    pairs = [line.split('"} ') for line in lines if '"} ' in line and "{" not in line]
+    return {float(bound): int(count) for bound, count in pairs}
+
+
+@pytest.mark.usefixtures("counting")
+def test_buckets_are_cumulative_and_the_last_is_the_count() -> None:
+    durations = [0.0005, 0.001, 0.0011, 0.3, 0.5, 1, 59, 60, 61, 1000]
+    for seconds in durations:
+        metrics.count_request("GET", "/a", 200, seconds)
+    labels = 'method="GET",route="/a",status="200"'
+    told = buckets(labels)
+    assert list(told) == [*metrics.BUCKETS, math.inf]
+    for bound, count in told.items():
+        assert count == sum(seconds <= bound for seconds in durations), bound
+    assert samples("http_request_duration_seconds_count") == [
+        f"http_request_duration_seconds_count{{{labels}}} {told[math.inf]}"
+    ]
+    [total] = samples("http_request_duration_seconds_sum")
+    assert total.startswith(f"http_request_duration_seconds_sum{{{labels}}} ")
+    assert float(total.split()[-1]) == pytest.approx(sum(durations))
+
+
+@pytest.mark.usefixtures("counting")
+def test_each_route_has_buckets_of_its_own() -> None:
+    metrics.count_request("GET", "/a", 200, 0.5)
+    metrics.count_request("GET", "/a", 200, 100)
+    metrics.count_request("GET", "/b", 200, 100)
+    assert buckets('method="GET",route="/a",status="200"')[60] == 1
+    assert buckets('method="GET",route="/b",status="200"')[60] == 0
+    assert buckets('method="GET",route="/b",status="200"')[math.inf] == 1
+
+
+def test_what_siblings_count_is_added_up_whichever_is_asked(family: Family) -> None:
+    first, second = family.process(SIBLING), family.process(THIRD)
+    first.add(ERRORS, (("sqlstate", "only first"),), 1)
+    first.add(ERRORS, (("sqlstate", "both"),), 2)
+    second.add(ERRORS, (("sqlstate", "both"),), 3)
+    second.add("watchers", (), 4)
+    first.add("watchers", (), 5)
+    for registry in (first, second):
+        assert registry.sums() == {
+            ERRORS: {(("sqlstate", "only first"),): 1, (("sqlstate", "both"),): 5},
+            "watchers": {(): 9},
+        }
+
+
+def test_the_exposition_tells_of_the_siblings_too(counting: Family) -> None:
+    sibling = counting.process(SIBLING)
+    sibling.add("watchers", (), 2)
+    metrics.add("watchers")
+    assert samples("watchers") == ["watchers 3"]
+
+
+def test_another_family_counts_for_itself(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = family.process(SIBLING)
+    first.add("watchers", (), 1)
+    process = metrics.multiprocessing.current_process()  # type: ignore[attr-defined]
+    monkeypatch.setattr(process, "authkey", b"another")
+    assert family.process(THIRD).sums() == {}
+
+
+def test_an_ended_process_keeps_its_counters_and_loses_its_gauges(family: Family) -> None:
+    lasting, ending = family.process(SIBLING), family.process(THIRD)
+    for registry in (lasting, ending):
+        for name in metrics.GAUGES | {"http_requests_total", ERRORS}:
+            registry.add(name, (), 1)
+    assert {values[()] for values in lasting.sums().values()} == {2}
+    family.close(ending, THIRD)
+    sums = {name: values[()] for name, values in lasting.sums().items()}
+    assert sums == {
+        "http_requests_total": 2,
+        ERRORS: 2,
+        "database_pool_size": 1,
+        "database_pool_in_use": 1,
+        "watchers": 1,
+        "config_service_build_info": 1,
+    }
+
+
+def test_a_process_of_somebody_else_runs(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, other = family.process(SIBLING), family.process(THIRD)
+    other.add("watchers", (), 1)
+
+    def forbidden(_: int, __: int) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "kill", forbidden)
+        assert registry.sums() == {"watchers": {(): 1}}
+
+
+def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
+    sibling = family.process(SIBLING)
+    sibling.add("config_service_build_info", (("version", "1.2.3"),), 1)
+    with metrics.opened("1.2.3"):
+        told = samples("config_service_build_info")
+        assert told == ['config_service_build_info{version="1.2.3"} 1']
+
+
+def test_the_version_is_told_again_by_who_comes_after_an_ended_process(family: Family) -> None:
+    lasting, ended = family.process(SIBLING), family.process(THIRD)
+    ended.add("config_service_build_info", (("version", "1.2.3"),), 1)
+    family.close(ended, THIRD)
+    assert "config_service_build_info" not in lasting.sums()
+    with metrics.opened("1.2.3"):
+        told = samples("config_service_build_info")
+        assert told == ['config_service_build_info{version="1.2.3"} 1']
+
+
+def test_the_folder_is_the_owner_s_alone(counting: Family) -> None:
+    [folder] = counting.tmp.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_folder_goes_with_the_last_of_the_family(family: Family) -> None:
+    first, second = family.process(SIBLING), family.process(THIRD)
+    first.add("watchers", (), 1)
+    second.add("watchers", (), 1)
+    family.close(first, SIBLING)
+    [folder] = family.tmp.iterdir()
+    assert len(list(folder.glob("*.keys"))) == 2
+    family.close(second, THIRD)
+    assert list(family.tmp.iterdir()) == []
+
+
+def test_nothing_is_counted_outside_of_the_block(family: Family) -> None:
+    metrics.add("watchers")
+    metrics.count_request("GET", "/a", 200, 0.5)
+    with metrics.opened("1.2.3"):
+        assert samples("watchers") == ["watchers 0"]
+        assert samples("http_requests_total") == []
+        metrics.add("watchers")
+    metrics.add("watchers")
+    metrics.count_request("GET", "/a", 200, 0.5)
+    assert list(family.tmp.iterdir()) == []
+    assert all(line.startswith("# ") for line in metrics.exposition().splitlines())
+    assert "# TYPE watchers gauge" in metrics.exposition()
+
+
+def test_a_failure_within_the_block_ends_the_counting_too(family: Family) -> None:
+    with pytest.raises(ZeroDivisionError), metrics.opened("1.2.3"):
+        raise ZeroDivisionError
+    assert list(family.tmp.iterdir()) == []
+    assert samples("watchers") == []

@@ -1,0 +1,84 @@
+"""Bearer tokens: the service knows only their hashes.
+
+`python -m edge.tokens NAME SCOPE [APPLICATION]` prints a new token, once, and its line for the
+setting API_TOKENS.
+"""
+
+import hashlib
+import re
+import secrets
+import sys
+from dataclasses import dataclass
+
+SCOPES = {"read", "write"}
+USAGE = "usage: python -m edge.tokens NAME read|write [APPLICATION]"
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SHA_256 = re.compile(r"[0-9A-Fa-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who comes with it, what it lets him do, and the application it is confined to, if any.
+
+    `application` is a name or an id; `hashed` the SHA-256 of the token's text, in lower-case
+    hexadecimal. The scope `write` implies `read`.
+    """
+
+    name: str
+    scope: str
+    hashed: str
+    application: str | None
+
+
+def parse(text: str) -> list[Token]:
+    """The tokens of `name:scope:sha256[:application]`, several separated by commas.
+
+    Raises ValueError, which never repeats the text.
+    """
+    tokens = []
+    for number, line in enumerate(filter(None, map(str.strip, text.split(","))), 1):
+        name, scope, hashed, application = (line.split(":", 3) + [""] * 3)[:4]
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"token {number} has no name of [A-Za-z0-9._-]")
+        if scope not in SCOPES:
+            raise ValueError(f"token {number} has a scope that is neither read nor write")
+        if not _SHA_256.fullmatch(hashed):
+            raise ValueError(f"token {number} has no SHA-256 of 64 hexadecimal digits")
+        if line.count(":") > 2 and not application:
+            raise ValueError(f"token {number} is confined to nothing")
+        tokens.append(Token(name, scope, hashed.lower(), application or None))
+    if len({token.name for token in tokens}) < len(tokens):
+        raise ValueError("two tokens have the same name")
+    if len({token.hashed for token in tokens}) < len(tokens):
+        raise ValueError("two tokens have the same hash")
+    return tokens
+
+
+def hash_of(text: bytes) -> str:
+    """The SHA-256 of a token's text, in lower-case hexadecimal."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; returns the exit status: 0, or 2 for wrong usage."""
+    if len(arguments) not in {2, 3}:
+        print(USAGE, file=sys.stderr)
+        return 2
+    name, scope, application = [*arguments, None][:3]
+    secret = secrets.token_urlsafe(32)
+    line = ":".join([*arguments[:2], hash_of(secret.encode()), *arguments[2:]])
+    try:
+        # A comma in the application's name would make other tokens of the line.
+        if parse(line) != [Token(str(name), str(scope), hash_of(secret.encode()), application)]:
+            raise ValueError(USAGE)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"The token, shown this once:  {secret}")
+    print(f"Its line for API_TOKENS:     {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

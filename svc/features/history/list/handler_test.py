@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from features.history.list import handler, repository
+
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+PATH = f"/api/v1/configurations/{ID}/revisions"
+
+
+def row(revision: int) -> dict[str, object]:
+    told = {"action": "update", "actor": "ann", "name": "production"}
+    return {"revision": revision, **told, "recorded_at": datetime(2026, 1, 2, tzinfo=UTC)}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    asked: list[object] = []
+
+    async def list_before(*given: object) -> list[dict[str, object]]:
+        asked.append(given)
+        return [row(9), row(8), row(7)]
+
+    monkeypatch.setattr(repository, "list_before", list_before)
+    return asked
+
+
+@pytest.fixture
+def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
+    return serve(handler)
+
+
+def test_a_history_that_fits_one_page_has_no_link(client: TestClient, asked: list[object]) -> None:
+    response = client.get(PATH.replace(ID, ID.lower()))
+    assert response.status_code == 200
+    assert [one["revision"] for one in response.json()] == [9, 8, 7]
+    assert response.json()[0] == {
+        "revision": 9,
+        "action": "update",
+        "actor": "ann",
+        "recorded_at": "2026-01-02T00:00:00Z",
+        "name": "production",
+    }
+    assert "Link" not in response.headers
+    assert asked == [(ID, None, 101)]
+
+
+def test_the_link_leads_to_the_revisions_before_the_last_of_the_page(
+    client: TestClient, asked: list[object]
+) -> None:
+    response = client.get(f"{PATH}?limit=2&before=12")
+    assert [one["revision"] for one in response.json()] == [9, 8]
+    assert response.headers["Link"] == f'<{PATH}?limit=2&before=8>; rel="next"'
+    assert asked == [(ID, 12, 3)]
+
+
+def test_a_configuration_that_never_was_is_not_found(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def list_before(*_: object) -> None:
+        raise repository.NotFound
+
+    monkeypatch.setattr(repository, "list_before", list_before)
+    assert client.get(PATH).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("target", "parameter"),
+    [
+        ("?limit=0", "limit"),
+        ("?limit=1001", "limit"),
+        ("?before=0", "before"),
+        ("?before=-1", "before"),
+        (f"?before={2**63}", "before"),
+        ("?before=7.0", "before"),
+        ("?after=7", "after"),
+        ("?before=7&before=8", "before"),
+    ],
+)
+def test_a_bad_query_is_refused(
+    client: TestClient, asked: list[object], target: str, parameter: str
+) -> None:
+    response = client.get(PATH + target)
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
+    assert asked == []
+
+
+def test_a_path_that_is_no_ulid_is_refused(client: TestClient) -> None:
+    response = client.get("/api/v1/configurations/1/revisions")
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["id"]

@@ -1,0 +1,14 @@
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+from wire.types import Name, Revision
+
+
+class ListRevisionsResponse(BaseModel):
+    revision: Revision
+    action: Literal["create", "update", "delete", "rollback"]
+    actor: str
+    recorded_at: datetime
+    name: Name

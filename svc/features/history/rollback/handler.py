@@ -1,0 +1,48 @@
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.route import ExactRoute, invalid
+from wire.types import Ulid
+
+from . import repository
+from .models import RollbackConfigurationRequest, RollbackConfigurationResponse
+
+router = APIRouter(tags=["history"], route_class=ExactRoute)
+
+
+@router.post(
+    "/api/v1/configurations/{id}/rollback",
+    response_model=RollbackConfigurationResponse,
+    responses={
+        404: {"description": "There is and was no such configuration"},
+        409: {"description": "Its application is gone, or its name is taken"},
+        412: {"description": "If-Match names another revision"},
+        428: {"description": "If-Match is required"},
+    },
+)
+async def rollback_configuration(
+    request: Request, id: Ulid, body: RollbackConfigurationRequest, if_match: EntityTags = None
+) -> Response:
+    """Make a configuration what it was at a revision. A deleted one comes back this way."""
+    precondition = Precondition.of(request, if_match)
+    try:
+        now = await repository.rollback(
+            id,
+            body.revision,
+            precondition.revisions,
+            must_exist=precondition.is_given or precondition.is_required,
+        )
+    except repository.NotFound:
+        raise HTTPException(404, "There is and was no such configuration.") from None
+    except repository.NoSuchRevision:
+        raise invalid("body", "revision", detail="There is no such revision") from None
+    except repository.PreconditionFailed as failed:
+        raise precondition.refusal(failed.args[0]) from None
+    except repository.TooLarge:
+        raise HTTPException(413, "The document is too large as it would be given back.") from None
+    except repository.ApplicationGone:
+        raise HTTPException(409, "Its application was deleted.") from None
+    except repository.NameTaken:
+        raise HTTPException(409, "The name that it had is taken.") from None
+    headers = {"ETag": entity_tag(now["revision"])}
+    return Response(now["body"], 200, headers, "application/json")

@@ -1,0 +1,1 @@
+"""How `database` reaches PostgreSQL. Only `database`, `migrations` and `dev` come in here."""

@@ -1,0 +1,1 @@
+"""Integration tests by subject: over real HTTP and a real PostgreSQL."""

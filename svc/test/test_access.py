@@ -1,0 +1,423 @@
+"""Who may, who did, and how it is doing: tokens, the log and the metrics of a running service."""
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from psycopg2.extensions import connection
+
+from conftest import Server
+from edge.tokens import hash_of
+from test.test_hostile import get, raw
+
+APPLICATIONS = "/api/v1/applications"
+CONFIGURATIONS = "/api/v1/configurations"
+WRITER, READER, CONFINED, NAMED = (
+    "writer-secret",
+    "reader-secret",
+    "confined-secret",
+    "named-secret",
+)
+OWN = "own / application: ü"
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+class Guarded:
+    """A service with tokens, and two applications with a configuration each."""
+
+    def __init__(self, dsn: str, api: httpx.Client) -> None:
+        self.own = self._make(api, OWN)
+        self.other = self._make(api, "other")
+        lines = [
+            f"writer:write:{hash_of(WRITER.encode())}",
+            f"reader:read:{hash_of(READER.encode()).upper()}",
+            f"confined:write:{hash_of(CONFINED.encode())}:{self.own[0]}",
+            f"named:write:{hash_of(NAMED.encode())}:{OWN}",
+        ]
+        self.server = Server(DATABASE_URL=dsn, API_TOKENS=",".join(lines)).start()
+        self.client = self.server.client
+
+    @staticmethod
+    def _make(api: httpx.Client, name: str) -> tuple[str, str]:
+        application = api.post(APPLICATIONS, json={"name": name}).json()["id"]
+        body = {"application_id": application, "name": "production", "config": {"of": name}}
+        return application, api.post(CONFIGURATIONS, json=body).json()["id"]
+
+    def ask(self, token: str, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = bearer(token) | more.pop("headers", {})
+        return self.client.request(method, path, headers=headers, **more)
+
+
+@pytest.fixture
+def guarded(dsn: str, api: httpx.Client) -> Iterator[Guarded]:
+    service = Guarded(dsn, api)
+    yield service
+    service.server.stop()
+
+
+# Access
+
+
+def test_whoever_has_no_valid_token_learns_nothing(guarded: Guarded) -> None:
+    for path in [
+        APPLICATIONS,
+        f"{APPLICATIONS}/",
+        f"{APPLICATIONS}/{guarded.own[0]}",
+        f"{CONFIGURATIONS}/{guarded.own[1]}",
+        "/api/v1/config?application=other&name=production",
+        "/api/v1/nothing",
+        "/nothing",
+        "/",
+    ]:
+        for headers in [
+            {},
+            bearer("wrong"),
+            {"Authorization": "Bearer"},
+            {"Authorization": "Basic eDp5"},
+        ]:
+            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]:
+                answer = guarded.client.request(method, path, headers=headers)
+                assert answer.status_code == 401, (method, path)
+                assert answer.headers["www-authenticate"] == "Bearer"
+                assert guarded.own[0] not in answer.text
+
+
+def test_what_is_open_needs_no_token(guarded: Guarded) -> None:
+    for path in ["/health", "/health/", "/health/ready", "/docs", "/openapi.json", "/metrics"]:
+        assert guarded.client.get(path).status_code == 200
+
+
+def test_documentation_and_metrics_are_closed_where_the_settings_say_so(dsn: str) -> None:
+    tokens = f"reader:read:{hash_of(READER.encode())}"
+    settings = {"DOCS_PUBLIC": "false", "METRICS_PUBLIC": "false", "API_TOKENS": tokens}
+    closed = Server(DATABASE_URL=dsn, **settings).start()
+    try:
+        for path in ["/docs", "/docs/", "/openapi.json", "/metrics"]:
+            assert closed.client.get(path).status_code == 401
+            assert closed.client.get(path, headers=bearer(READER)).status_code == 200
+    finally:
+        closed.stop()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get(APPLICATIONS, "Host: a/health?"),
+        get(APPLICATIONS, "Host: x", "X-Forwarded-Prefix: /health"),
+        get("//api/v1/applications"),
+        get("/health/../api/v1/applications"),
+        get("/api/v1/../health"),
+        get("/health%2f..%2fapi%2fv1%2fapplications"),
+        get("/HEALTH"),
+        get("/API/V1/APPLICATIONS"),
+        get("/health;/api/v1/applications"),
+        get("/health?x#/api/v1/applications").replace(b"/health?x#", b"/healthx"),
+        get("/health//"),
+        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {WRITER}", "Authorization: Bearer x"),
+        get(APPLICATIONS, "Host: x", "Authorization: Bearer x", f"Authorization: Bearer {WRITER}"),
+        get(APPLICATIONS, "Host: x", f"Authorization: {WRITER}"),
+        get(APPLICATIONS, "Host: x", "Authorization: Bearer \xfc\xff"),
+        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {WRITER},"),
+        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {WRITER} x"),
+        get(APPLICATIONS, "Host: x", f"Authorization: Bearer {hash_of(WRITER.encode())}"),
+        get(f"{APPLICATIONS}?access_token={WRITER}"),
+    ],
+)
+def test_there_is_no_way_around(guarded: Guarded, request_: bytes) -> None:
+    assert raw(guarded.server, request_).split(b" ")[1] == b"401"
+
+
+def test_the_scheme_is_read_in_any_case(guarded: Guarded) -> None:
+    for scheme in ["Bearer", "bearer", "BEARER", "Bearer "]:
+        headers = {"Authorization": f"{scheme} {WRITER}"}
+        assert guarded.client.get(APPLICATIONS, headers=headers).status_code == 200
+
+
+def test_a_reader_reads_and_writes_nothing(guarded: Guarded, db: connection) -> None:
+    path = f"{CONFIGURATIONS}/{guarded.own[1]}"
+    assert guarded.ask(READER, "GET", path).status_code == 200
+    assert guarded.ask(READER, "HEAD", path).status_code == 200
+    for method, target in [
+        ("POST", APPLICATIONS),
+        ("PUT", path),
+        ("PATCH", path),
+        ("DELETE", path),
+        ("POST", f"{path}/rollback"),
+        ("POST", "/api/v1/nothing"),
+    ]:
+        answer = guarded.ask(READER, method, target, content=b"x" * 2_000_000)
+        assert answer.status_code == 403, target
+    assert guarded.ask(READER, "GET", "/api/v1/nothing").status_code == 404
+    with db.cursor() as cursor:
+        cursor.execute("select max(revision) from configuration_revisions")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize("token", [CONFINED, NAMED])
+def test_a_confined_token_sees_and_changes_nothing_of_other_applications(
+    guarded: Guarded, db: connection, token: str
+) -> None:
+    own, other = guarded.own, guarded.other
+
+    def status(method: str, path: str, **more: Any) -> int:
+        return guarded.ask(token, method, path, **more).status_code
+
+    body = {"name": "changed", "config": {}}
+    attempts: list[tuple[str, str, dict[str, Any]]] = [
+        ("GET", f"{APPLICATIONS}/{other[0]}", {}),
+        ("PUT", f"{APPLICATIONS}/{other[0]}", {"json": {"name": "changed"}}),
+        ("DELETE", f"{APPLICATIONS}/{other[0]}", {}),
+        ("GET", f"{APPLICATIONS}/{other[0]}/changes", {}),
+        ("GET", f"{CONFIGURATIONS}/{other[1]}", {}),
+        ("PUT", f"{CONFIGURATIONS}/{other[1]}", {"json": body}),
+        ("PATCH", f"{CONFIGURATIONS}/{other[1]}", {"content": "{}", "headers": MERGE_PATCH}),
+        ("DELETE", f"{CONFIGURATIONS}/{other[1]}", {}),
+        ("GET", f"{CONFIGURATIONS}/{other[1]}/revisions", {}),
+        ("GET", f"{CONFIGURATIONS}/{other[1]}/revisions/1", {}),
+        ("GET", f"{CONFIGURATIONS}/{other[1]}/diff?from=1&to=1", {}),
+        ("POST", f"{CONFIGURATIONS}/{other[1]}/rollback", {"json": {"revision": 1}}),
+        ("GET", "/api/v1/config?application=other&name=production", {}),
+    ]
+    for method, path, more in attempts:
+        assert status(method, path, **more) == 404, (method, path)
+    stolen = {"application_id": other[0], "name": "mine"}
+    assert status("POST", CONFIGURATIONS, json=stolen) == 400
+    assert status("POST", APPLICATIONS, json={"name": "new"}) == 403
+    assert status("POST", f"{APPLICATIONS}/", json={"name": "new"}) == 403
+    listed = guarded.ask(token, "GET", APPLICATIONS).json()
+    assert [one["id"] for one in listed] == [own[0]]
+    listed = guarded.ask(token, "GET", CONFIGURATIONS).json()
+    assert [one["id"] for one in listed] == [own[1]]
+    query = f"{CONFIGURATIONS}?application_id={other[0]}"
+    assert guarded.ask(token, "GET", query).json() == []
+    assert guarded.ask(token, "GET", f"{APPLICATIONS}?name=other").json() == []
+    with db.cursor() as cursor:
+        cursor.execute("select count(*) from configurations where application_id = %s", (other[0],))
+        assert cursor.fetchone() == (1,)
+        cursor.execute("select count(*) from configuration_revisions")
+        assert cursor.fetchone() == (2,)
+
+
+@pytest.mark.parametrize("token", [CONFINED, NAMED])
+def test_a_confined_token_does_everything_in_its_own_application(
+    guarded: Guarded, token: str
+) -> None:
+    application, configuration = guarded.own
+    path = f"{CONFIGURATIONS}/{configuration}"
+    new = {"application_id": application, "name": "new"}
+    made = guarded.ask(token, "POST", CONFIGURATIONS, json=new)
+    changed = {"name": "production", "config": {"a": 1}}
+    patch: dict[str, Any] = {"content": '{"comments": "x"}', "headers": MERGE_PATCH}
+    query: dict[str, Any] = {"params": {"application": OWN, "name": "production"}}
+    answers = [
+        made,
+        guarded.ask(token, "PUT", path, json=changed),
+        guarded.ask(token, "PATCH", path, **patch),
+        guarded.ask(token, "POST", f"{path}/rollback", json={"revision": 1}),
+        guarded.ask(token, "GET", f"{path}/revisions"),
+        guarded.ask(token, "GET", f"{path}/diff?from=1&to=2"),
+        guarded.ask(token, "GET", "/api/v1/config", **query),
+        guarded.ask(token, "GET", f"{APPLICATIONS}/{application}/changes"),
+        guarded.ask(token, "PUT", f"{APPLICATIONS}/{application}", json={"name": OWN}),
+        guarded.ask(token, "DELETE", made.headers["location"]),
+    ]
+    assert [answer.status_code for answer in answers] == [201] + [200] * 8 + [204]
+
+
+def test_the_name_of_the_token_is_the_actor_of_its_changes(guarded: Guarded) -> None:
+    path = f"{CONFIGURATIONS}/{guarded.own[1]}"
+    for token, method in [(WRITER, "PUT"), (CONFINED, "PUT"), (NAMED, "DELETE")]:
+        body = {"json": {"name": "production", "config": {"by": token}}} if method == "PUT" else {}
+        assert guarded.ask(token, method, path, **body).status_code in {200, 204}
+    guarded.ask(WRITER, "POST", f"{path}/rollback", json={"revision": 1})
+    listed = guarded.ask(READER, "GET", f"{path}/revisions").json()
+    actors = [(one["action"], one["actor"]) for one in reversed(listed)]
+    assert actors == [
+        ("create", "anonymous"),
+        ("update", "writer"),
+        ("update", "confined"),
+        ("delete", "named"),
+        ("rollback", "writer"),
+    ]
+
+
+def test_the_documentation_tells_of_the_tokens(guarded: Guarded) -> None:
+    document = guarded.client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    operation = document["paths"][APPLICATIONS]["get"]
+    assert operation["security"] == [{"token": []}]
+    assert {"401", "403"} <= operation["responses"].keys()
+
+
+def test_a_malformed_token_stops_the_start_without_repeating_it(dsn: str) -> None:
+    for value in ["canary", "a:read:canary", f"a:admin:{'0' * 64}", f"a:read:{'0' * 64}:"]:
+        result = subprocess.run(
+            [sys.executable, "-m", "uvicorn", "main:app", "--port", "1"],
+            cwd=Path(__file__).parents[1],
+            env={"DATABASE_URL": dsn, "API_TOKENS": value},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 1
+        assert result.stderr.startswith("config: API_TOKENS: ")
+        assert len(result.stderr.splitlines()) == 1
+        assert "canary" not in result.stderr
+
+
+# Logs
+
+
+def requests_of(server: Server) -> list[dict[str, Any]]:
+    """The log of a stopped server; every line of it has to be JSON."""
+    lines = [json.loads(line) for line in server.lines]
+    return [line for line in lines if line["message"] == "request"]
+
+
+def test_every_request_has_one_line_of_json_with_its_id(dsn: str, api: httpx.Client) -> None:
+    made = api.post(APPLICATIONS, json={"name": "logged"}).json()
+    server = Server(DATABASE_URL=dsn, API_TOKENS=f"writer:write:{hash_of(WRITER.encode())}").start()
+    sent = {}
+    for method, path, expected, route in [
+        ("GET", f"{APPLICATIONS}/{made['id']}", 200, f"{APPLICATIONS}/{{id}}"),
+        ("HEAD", f"{APPLICATIONS}/{made['id']}/", 200, f"{APPLICATIONS}/{{id}}"),
+        ("GET", f"{APPLICATIONS}?name=canary-in-the-query", 200, APPLICATIONS),
+        ("POST", APPLICATIONS, 415, APPLICATIONS),
+        ("GET", "/canary-in-the-path", 404, "unmatched"),
+        ("GET", "/docs", 200, "/docs"),
+    ]:
+        answer = server.client.request(method, path, headers=bearer(WRITER))
+        sent[answer.headers["x-request-id"]] = (method, expected, answer.status_code, route)
+    unknown = server.client.get(APPLICATIONS, headers={"X-Request-ID": "my-id_1.2"})
+    server.stop()
+    assert (unknown.status_code, unknown.headers["x-request-id"]) == (401, "my-id_1.2")
+    lines = {line["request_id"]: line for line in requests_of(server)}
+    assert lines["my-id_1.2"]["actor"] == "anonymous"
+    for request_id, (method, expected, status, route) in sent.items():
+        line = lines[request_id]
+        assert line["status"] == status == expected
+        assert line["actor"] == ("anonymous" if route == "/docs" else "writer")
+        assert (line["method"], line["route"]) == (method, route)
+        fields = {"time", "level", "message", "request_id", "method", "route", "status"}
+        assert line.keys() == fields | {"duration_ms", "actor"}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+    said = "".join(server.lines)
+    assert not any(canary in said for canary in ["canary-in", WRITER, made["id"]])
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "ü", "a\tb", "a;b"])
+def test_a_request_id_of_another_form_is_replaced(api: httpx.Client, given: str) -> None:
+    answer = api.get("/health", headers={b"X-Request-ID": given.encode("latin-1")})
+    assert re.fullmatch(r"[0-9a-f]{16}-[0-9]+", answer.headers["x-request-id"])
+
+
+def test_an_open_service_says_so(dsn: str) -> None:
+    server = Server(DATABASE_URL=dsn).start()
+    server.stop()
+    warnings = [json.loads(line) for line in server.lines if "WARNING" in line]
+    assert any("API_TOKENS is not set" in line["message"] for line in warnings)
+
+
+def test_the_log_can_be_text_for_a_person(dsn: str) -> None:
+    server = Server(DATABASE_URL=dsn, LOG_FORMAT="text").start()
+    server.stop()
+    assert any(
+        re.search(r"INFO +GET /health 200 [\d.]+ ms anonymous", line) for line in server.lines
+    )
+
+
+# Metrics
+
+
+def scrape(client: httpx.Client) -> dict[str, float]:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    samples = (line for line in answer.text.splitlines() if not line.startswith("#"))
+    return {series: float(value) for series, value in (one.rsplit(" ", 1) for one in samples)}
+
+
+def requests_total(client: httpx.Client, route: str) -> float:
+    found = scrape(client)
+    return sum(
+        value
+        for series, value in found.items()
+        if series.startswith("http_requests_total{") and f'route="{route}"' in series
+    )
+
+
+def test_the_counters_equal_the_requests_made(dsn: str, api: httpx.Client) -> None:
+    api.post(APPLICATIONS, json={"name": "counted"})
+    server = Server(DATABASE_URL=dsn).start()
+    try:
+        for _ in range(7):
+            server.client.get(APPLICATIONS)
+        for _ in range(3):
+            server.client.post(APPLICATIONS, json={"name": "counted"})
+        found = scrape(server.client)
+    finally:
+        server.stop()
+    listed = f'{{method="GET",route="{APPLICATIONS}",status="200"}}'
+    taken = f'{{method="POST",route="{APPLICATIONS}",status="409"}}'
+    assert found[f"http_requests_total{listed}"] == 7
+    assert found[f"http_requests_total{taken}"] == 3
+    assert found[f"http_request_duration_seconds_count{listed}"] == 7
+    assert found[f'http_request_duration_seconds_bucket{listed[:-1]},le="+Inf"}}'] == 7
+    assert found['database_errors_total{sqlstate="23505"}'] == 3
+    assert found["database_pool_size"] == 4
+    assert found["database_pool_in_use"] == 0
+    assert found["watchers"] == 0
+    assert found['config_service_build_info{version="1.0.0"}'] == 1
+
+
+def test_a_scrape_tells_of_all_workers(dsn: str) -> None:
+    server = Server(DATABASE_URL=dsn, UVICORN_WORKERS="2").start()
+    try:
+        with ThreadPoolExecutor(8) as clients:
+            list(
+                clients.map(
+                    lambda _: httpx.get(f"http://127.0.0.1:{server.port}/health"), range(60)
+                )
+            )
+        before = requests_total(server.client, "/health")
+        assert before >= 60
+        for _ in range(10):  # whichever worker answers
+            with httpx.Client(base_url=server.client.base_url) as client:
+                assert requests_total(client, "/health") == before
+        found = scrape(server.client)
+        assert found["database_pool_size"] == 8
+        assert found['config_service_build_info{version="1.0.0"}'] == 1
+    finally:
+        server.stop()
+
+
+def test_prometheus_itself_can_read_a_scrape(api: httpx.Client) -> None:
+    api.get(APPLICATIONS)
+    script = textwrap.dedent("""
+        import sys
+        from prometheus_client.parser import text_string_to_metric_families
+        families = {f.name: f for f in text_string_to_metric_families(sys.stdin.read())}
+        print(*sorted((name, f.type) for name, f in families.items()))
+    """)
+    command = ["uv", "run", "--quiet", "--no-project", "--with", "prometheus-client==0.26.0"]
+    result = subprocess.run(
+        [*command, "python", "-c", script],
+        input=api.get("/metrics").text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "('http_requests', 'counter')" in result.stdout
+    assert "('http_request_duration_seconds', 'histogram')" in result.stdout

@@ -1,0 +1,533 @@
+"""The service while PostgreSQL is killed, frozen or cut off, and while clients come in crowds.
+
+`--seconds` says how long each goes on; `make test` runs them short, `make test-faults` long.
+"""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from conftest import Postgres, Server, free_port
+
+pytestmark = pytest.mark.faults
+
+APPLICATIONS = "/api/v1/applications"
+CONFIGURATIONS = "/api/v1/configurations"
+
+
+@contextmanager
+def serving(dsn: str, **settings: Any) -> Iterator[Server]:
+    environment = {name.upper(): str(value) for name, value in settings.items()}
+    server = Server(DATABASE_URL=dsn, **environment).start()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+    # Whatever happened: nothing of the DSN, and nothing of a document, is in the log.
+    assert not any("canary" in line for line in server.lines)
+
+
+def eventually(met: Callable[[], bool], patience: float = 30) -> None:
+    """Fails where `met` does not become true; the patience only ends a hang."""
+    give_up = time.monotonic() + patience
+    while not met():
+        assert time.monotonic() < give_up, "it never happened"
+        time.sleep(0.05)
+
+
+def ready(server: Server) -> bool:
+    return server.client.get("/health/ready").status_code == 200
+
+
+def create(client: httpx.Client, name: str) -> httpx.Response:
+    return client.post(APPLICATIONS, json={"name": name})
+
+
+def test_after_a_restart_of_an_idle_database_the_next_requests_succeed(
+    postgres: Postgres,
+) -> None:
+    with serving(postgres.dsn) as server:
+        with ThreadPoolExecutor(8) as clients:
+            list(clients.map(lambda _: server.client.get(APPLICATIONS), range(40)))
+        postgres.stop()
+        postgres.start()
+        answers = [server.client.get(APPLICATIONS).status_code for _ in range(50)]
+        assert answers == [200] * 50
+
+
+def test_a_service_that_starts_without_its_database_says_so_and_becomes_ready(
+    postgres: Postgres,
+) -> None:
+    postgres.stop()
+    with serving(postgres.dsn) as server:
+        assert server.client.get("/health").status_code == 200
+        answer = server.client.get("/health/ready")
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        postgres.start()
+        eventually(lambda: ready(server), patience=10)
+        assert create(server.client, "x").status_code == 201
+        assert any("not ready: connection to server" in line for line in server.lines)
+
+
+def test_a_frozen_database_is_a_503_and_health_answers_meanwhile(postgres: Postgres) -> None:
+    with serving(postgres.dsn, database_timeout_seconds=1) as server:
+        assert create(server.client, "x").status_code == 201
+        postgres.freeze()
+        try:
+            with ThreadPoolExecutor(12) as clients:
+                waiting = [clients.submit(server.client.get, APPLICATIONS) for _ in range(12)]
+                assert server.client.get("/health", timeout=1).status_code == 200
+                answers = [one.result() for one in waiting]
+            assert {answer.status_code for answer in answers} == {503}
+            answer = create(server.client, "y")
+            assert answer.status_code == 503
+            assert server.client.get("/health/ready", timeout=4).status_code == 503
+        finally:
+            postgres.thaw()
+        eventually(lambda: ready(server))
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(lambda _: server.client.get(APPLICATIONS), range(40)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+def test_no_acknowledged_write_is_lost_when_the_database_is_killed(
+    postgres: Postgres, seconds: float, record_property: Callable[[str, object], None]
+) -> None:
+    acknowledged, unknown, statuses = set[str](), set[str](), list[int]()
+    over = threading.Event()
+
+    def write(server: Server, writer: int) -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+            turn = 0
+            while not over.is_set():
+                name = f"{writer}-{turn}"
+                turn += 1
+                answer = create(client, name)
+                statuses.append(answer.status_code)
+                if answer.status_code == 201:
+                    acknowledged.add(name)
+                elif "unknown" in answer.json()["detail"]:
+                    unknown.add(name)
+
+    with serving(postgres.dsn) as server, ThreadPoolExecutor(8) as writers:
+        work = [writers.submit(write, server, number) for number in range(8)]
+        kills, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(min(1.5, seconds / 3))
+            postgres.kill()
+            kills += 1
+            time.sleep(0.2)
+            postgres.start()
+        eventually(lambda: ready(server))
+        over.set()
+        for one in work:
+            one.result()
+        with closing(postgres.connect()) as db, db.cursor() as cursor:
+            cursor.execute("select name, count(*) from applications group by name")
+            kept = dict(cursor.fetchall())
+    record_property("kills", kills)
+    print(f"{kills} kills, {len(acknowledged)} acknowledged, {len(unknown)} unknown")
+    assert set(statuses) <= {201, 503}
+    assert len(acknowledged) > 0
+    assert acknowledged <= kept.keys()
+    assert kept.keys() <= acknowledged | unknown
+    assert set(kept.values()) == {1}
+
+
+class Contention:
+    """Editors that read a document, and change it if it is still what they read."""
+
+    def __init__(self, servers: list[Server], documents: int) -> None:
+        self.bases = [server.client.base_url for server in servers]
+        self.over = threading.Event()
+        self.paths = list[str]()
+        client = servers[0].client
+        for number in range(documents):
+            owner = create(client, f"owner {number}").json()["id"]
+            body = {"application_id": owner, "name": "contended"}
+            self.paths.append(client.post(CONFIGURATIONS, json=body).headers["location"])
+        # For each document, the successful changes: from and to which revision, and the value.
+        self.changes: list[list[tuple[int, int, str]]] = [[] for _ in self.paths]
+        self.unknown = set[str]()
+
+    def edit(self, editor: int) -> None:
+        """Goes on, now through one instance and now through another, until it is over."""
+        turn = 0
+        with httpx.Client(timeout=20) as client:
+            while not self.over.is_set():
+                turn += 1
+                document = (editor + turn) % len(self.paths)
+                base = self.bases[(editor + turn) % len(self.bases)]
+                with suppress(httpx.TransportError):  # the instance is being killed
+                    self._change(
+                        client, base.join(self.paths[document]), document, f"{editor}-{turn}"
+                    )
+
+    def _change(self, client: httpx.Client, url: httpx.URL, document: int, value: str) -> None:
+        found = client.get(url)
+        if found.status_code != 200:
+            assert found.status_code == 503
+            return
+        tag = found.headers["etag"]
+        body = {"name": "contended", "config": {"value": value, "secret": "canary"}}
+        self.unknown.add(value)
+        answer = client.put(url, json=body, headers={"If-Match": tag})
+        assert answer.status_code in {200, 412, 503}, answer.text
+        if answer.status_code == 503 and "unknown" in answer.json()["detail"]:
+            return
+        self.unknown.remove(value)
+        if answer.status_code == 200:
+            new = answer.headers["etag"]
+            self.changes[document].append((int(tag[1:-1]), int(new[1:-1]), value))
+
+
+def test_compare_and_set_makes_one_unforked_chain_under_faults(
+    postgres: Postgres, seconds: float
+) -> None:
+    with serving(postgres.dsn) as one, serving(postgres.dsn) as two:
+        contention = Contention([one, two], documents=5)
+        kills = 0
+        with ThreadPoolExecutor(16) as editors:
+            work = [editors.submit(contention.edit, number) for number in range(16)]
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                time.sleep(min(2, seconds / 4))
+                for victim in (postgres, two) if kills % 4 else (postgres,):
+                    victim.kill()
+                    victim.start()
+                    kills += 1
+            contention.over.set()
+            for done in work:
+                done.result()
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        for path, made in zip(contention.paths, contention.changes, strict=True):
+            cursor.execute(
+                "select revision, config ->> 'value' from configuration_revisions"
+                " where configuration_id = %s order by revision",
+                (path.rpartition("/")[2],),
+            )
+            history = dict(cursor.fetchall())
+            assert list(history) == list(range(1, len(history) + 1))
+            assert all(new == old + 1 for old, new, _ in made)
+            assert len({new for _, new, _ in made}) == len(made)
+            assert all(history[new] == value for _, new, value in made)
+            confirmed = {value for _, _, value in made}
+            assert set(history.values()) <= confirmed | contention.unknown | {None}
+    changes = sum(map(len, contention.changes))
+    print(f"{kills} kills, {changes} successful changes, {len(contention.unknown)} unknown")
+    assert changes > 0
+
+
+class Cutter:
+    """A TCP proxy before PostgreSQL that swallows the next `armed` answers, and cuts there.
+
+    It spares connections that do not present themselves by the name `of`.
+    """
+
+    def __init__(self, dsn: str, of: str = "config-service") -> None:
+        parts = parse_dsn(dsn)
+        self._target = (parts["host"], int(parts["port"]))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.dsn = make_dsn(dsn, port=self._listener.getsockname()[1], sslmode="disable")
+        self._name = b"\0%s\0" % of.encode()
+        self.armed = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pump, args=[client], daemon=True).start()
+
+    def _pump(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._target) as server:
+            presented = client.recv(65536)
+            server.sendall(presented)
+            meant = self._name in presented
+            while True:
+                for source in select.select([client, server], [], [])[0]:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    if source is server and meant and self.armed:
+                        self.armed -= 1
+                        return
+                    (server if source is client else client).sendall(data)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def test_a_write_whose_confirmation_is_cut_off_is_unknown_and_not_repeated(
+    postgres: Postgres,
+) -> None:
+    with closing(Cutter(postgres.dsn)) as cutter, serving(cutter.dsn) as server:
+        eventually(lambda: ready(server))
+        for turn in range(5):
+            cutter.armed = 1
+            answer = create(server.client, f"cut {turn}")
+            assert cutter.armed == 0
+            assert answer.status_code == 503
+            assert "unknown" in answer.json()["detail"]
+            assert create(server.client, f"whole {turn}").status_code == 201
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        cursor.execute("select count(*), count(distinct name) from applications")
+        assert cursor.fetchone() == (10, 10)
+
+
+def test_what_is_cut_off_while_it_is_asked_for_together_is_unknown_or_repeated(
+    postgres: Postgres,
+) -> None:
+    name = "config-service gathering"
+    with (
+        closing(Cutter(postgres.dsn, name)) as cutter,
+        serving(cutter.dsn) as server,
+        closing(postgres.connect()) as db,
+        db.cursor() as cursor,
+    ):
+        owner = create(server.client, "owner").json()["id"]
+        made = {"application_id": owner, "name": "production"}
+        path = server.client.post(CONFIGURATIONS, json=made).headers["location"]
+
+        def replace(config: dict[str, int]) -> httpx.Response:
+            return server.client.put(path, json={"name": "production", "config": config})
+
+        def gathers() -> bool:
+            assert replace({}).status_code == server.client.get(path).status_code == 200
+            cursor.execute(
+                "select count(*) from pg_stat_activity"
+                " where application_name = %s and query like 'execute%%'",
+                [name],
+            )
+            return cursor.fetchone() == (2,)
+
+        for turn in range(3):
+            eventually(gathers)
+            cutter.armed = 1
+            answer = replace({"turn": turn})
+            assert (cutter.armed, answer.status_code) == (0, 503)
+            assert "unknown" in answer.json()["detail"]
+            assert server.client.get(path).json()["config"] == {"turn": turn}
+            eventually(gathers)
+            cutter.armed = 1
+            assert server.client.get(path).status_code == 200
+            assert cutter.armed == 0
+        cursor.execute(
+            "select config ->> 'turn' from configuration_revisions where config ? 'turn' order by 1"
+        )
+        assert [turn for (turn,) in cursor.fetchall()] == ["0", "1", "2"]
+
+
+def test_a_read_that_is_cut_off_is_repeated(postgres: Postgres) -> None:
+    with closing(Cutter(postgres.dsn)) as cutter, serving(cutter.dsn) as server:
+        eventually(lambda: ready(server))
+        cutter.armed = 1
+        assert server.client.get(APPLICATIONS).status_code == 200
+        assert cutter.armed == 0
+
+
+def test_a_crowd_is_answered_or_turned_away_but_never_failed(postgres: Postgres) -> None:
+    async def crowd(server: Server) -> list[int]:
+        limits = httpx.Limits(max_connections=400)
+        base = server.client.base_url
+        async with httpx.AsyncClient(base_url=base, limits=limits, timeout=60) as client:
+            # Each reads something else: who reads the same would share one place in the queue.
+            pages = (f"{APPLICATIONS}?limit={number}" for number in range(1, 401))
+            answers = await asyncio.gather(*map(client.get, pages))
+        return [answer.status_code for answer in answers]
+
+    with serving(postgres.dsn, database_pool_size=4, database_queue_size=64) as server:
+        with closing(postgres.connect()) as db, db.cursor() as cursor:
+            # Nobody can read meanwhile, so that the crowd really gathers.
+            cursor.execute("begin; lock table applications in access exclusive mode")
+            with ThreadPoolExecutor(1) as helper:
+                statuses = helper.submit(asyncio.run, crowd(server))
+                time.sleep(1)
+                cursor.execute("commit")
+                found = statuses.result()
+        assert set(found) == {200, 503}
+        assert server.client.get(APPLICATIONS).status_code == 200
+
+
+def test_clients_that_hang_up_leave_nothing_behind(postgres: Postgres) -> None:
+    with serving(postgres.dsn) as server:
+        request = f"GET {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        upload = f"POST {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n".encode()
+        upload += b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+        for turn in range(500):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(upload if turn % 2 else request)
+        with ThreadPoolExecutor(16) as clients:
+            answers = list(clients.map(lambda _: server.client.get(APPLICATIONS), range(100)))
+        assert {answer.status_code for answer in answers} == {200}
+        with closing(postgres.connect()) as db, db.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from pg_stat_activity where application_name = 'config-service'"
+            )
+            [(connections,)] = cursor.fetchall()
+            assert 0 < connections <= 4
+        assert not any("Traceback" in line or "unexpected" in line for line in server.lines)
+
+
+def test_sigterm_lets_requests_in_flight_end_and_cuts_those_that_do_not(
+    postgres: Postgres,
+) -> None:
+    with serving(postgres.dsn, shutdown_seconds=2) as server:
+        made = create(server.client, "x").json()
+        stalled = socket.create_connection(("127.0.0.1", server.port))
+        stalled.sendall(
+            f"POST {APPLICATIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "Content-Length: 100\r\n\r\n{".encode()
+        )
+        with closing(postgres.connect()) as db, db.cursor() as cursor, stalled:
+            cursor.execute("begin; select from applications for update")
+            with ThreadPoolExecutor(1) as client:
+                path = f"{APPLICATIONS}/{made['id']}"
+                answer = client.submit(server.client.put, path, json={"name": "y"})
+                time.sleep(0.5)
+                server.process.send_signal(signal.SIGTERM)
+                time.sleep(0.5)
+                cursor.execute("commit")
+                assert answer.result().status_code == 200
+            assert b" 503 " in stalled.recv(1000)
+        server.process.wait(20)
+        assert not any("Traceback" in line for line in server.lines)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"DATABASE_URL": "canary-secret"}, "config: DATABASE_URL: "),
+        ({"MAX_BODY_BYTES": "lots"}, "config: MAX_BODY_BYTES: "),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(settings: dict[str, str], line: str) -> None:
+    for command in [["uvicorn", "main:app", "--port", str(free_port())], ["migrations"]]:
+        result = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=Path(__file__).parents[1],
+            env=os.environ | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert result.returncode == 1
+        assert result.stderr.startswith(line)
+        assert len(result.stderr.splitlines()) == 1
+        assert "canary" not in result.stderr
+
+
+def test_a_wrong_password_is_said_in_one_line_without_it(postgres: Postgres) -> None:
+    wrong = make_dsn(postgres.dsn, password="canary-wrong")
+    with serving(wrong) as server:
+        eventually(lambda: any("not ready" in line for line in server.lines))
+        assert server.client.get("/health").status_code == 200
+        assert server.client.get(APPLICATIONS).status_code == 503
+    said = "".join(server.lines)
+    assert "password authentication failed" in said
+    assert "canary" not in said
+    assert "Traceback" not in said
+
+
+def test_a_runner_killed_in_the_middle_is_completed_by_the_next(postgres: Postgres) -> None:
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        for turn in range(3):
+            cursor.execute("drop database if exists torn with (force)")
+            cursor.execute("create database torn")
+            dsn = make_dsn(postgres.dsn, dbname="torn")
+            runner = subprocess.Popen(
+                [sys.executable, "-m", "migrations"],
+                cwd=Path(__file__).parents[1],
+                env=os.environ | {"DATABASE_URL": dsn},
+            )
+            time.sleep(0.2 + 0.1 * turn)
+            runner.kill()
+            runner.wait()
+            result = subprocess.run(
+                [sys.executable, "-m", "migrations"],
+                cwd=Path(__file__).parents[1],
+                env=os.environ | {"DATABASE_URL": dsn},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert result.returncode == 0, result.stderr
+            with closing(psycopg2.connect(dsn)) as torn, torn.cursor() as looking:
+                looking.execute("select count(*) from migrations")
+                files = list(Path(__file__).parents[1].glob("migrations/*.sql"))
+                assert looking.fetchone() == (len(files),)
+
+
+def footprint(server: Server) -> tuple[int, int]:
+    """Resident memory in KiB, and open descriptors, of the service."""
+    process = Path(f"/proc/{server.process.pid}")
+    status = (process / "status").read_text()
+    memory = int(status.split("VmRSS:")[1].split()[0])
+    return memory, len(list((process / "fd").iterdir()))
+
+
+def test_memory_descriptors_and_connections_stay_flat_under_a_mixed_load(
+    postgres: Postgres, seconds: float
+) -> None:
+    over = threading.Event()
+    done = [0]
+
+    def load(server: Server, number: int) -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=30) as client:
+            owner = create(client, f"owner {number}").json()["id"]
+            turn = 0
+            while not over.is_set():
+                turn += 1
+                config = {"turn": turn, "text": "canary" * 200, "list": list(range(50))}
+                body = {"application_id": owner, "name": f"n{turn}", "config": config}
+                path = client.post(CONFIGURATIONS, json=body).headers["location"]
+                client.get(path)
+                client.put(path, json={"name": "again", "config": config})
+                client.get(CONFIGURATIONS, params={"application_id": owner})
+                client.post(APPLICATIONS, content="{", headers={"Content-Type": "application/json"})
+                client.delete(path)
+                done[0] += 6
+
+    with serving(postgres.dsn) as server, ThreadPoolExecutor(4) as clients:
+        work = [clients.submit(load, server, number) for number in range(4)]
+        samples = list[tuple[int, int]]()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(seconds / 40)
+            samples.append(footprint(server))
+        over.set()
+        for one in work:
+            one.result()
+        with closing(postgres.connect()) as db, db.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from pg_stat_activity where application_name = 'config-service'"
+            )
+            [(connections,)] = cursor.fetchall()
+            assert 0 < connections <= 4
+    half = samples[len(samples) // 2]
+    print(f"{done[0]} requests; memory KiB and descriptors: {samples[0]} … {half} … {samples[-1]}")
+    print(json.dumps(samples))
+    assert samples[-1][0] < half[0] * 1.1 + 1024
+    assert samples[-1][1] <= half[1] + 2

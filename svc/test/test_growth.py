@@ -1,0 +1,249 @@
+"""No question to the database touches more of it as the tables grow, and no index is idle."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from importlib import import_module
+from inspect import iscoroutinefunction
+from itertools import product
+from typing import Any, NamedTuple
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection, cursor
+from pydantic import SecretStr
+
+import database
+from config import Settings
+from conftest import empty
+from postgres.batching import in_lists
+
+FEW, MANY = 1_000, 20_000
+LIMIT = 10
+TABLES = {"applications", "configurations", "configuration_revisions"}
+
+# Half of the configurations belong to applications of a hundred, the others to the last one. Two
+# have a long history; one of them is deleted.
+LOAD = """
+    create function pg_temp.ulid(kind text, number int) returns text language sql
+    return '01BRZ3NDE' || kind || lpad(number::text, 16, '0');
+    insert into applications (id, name)
+    select pg_temp.ulid('A', i), 'application ' || i from generate_series(0, %(size)s - 1) as i;
+    insert into configurations (id, application_id, name, config)
+    select
+        pg_temp.ulid('C', i),
+        pg_temp.ulid('A', case when i < %(size)s / 2 then i / 100 else %(size)s - 1 end),
+        'c' || case when i < %(size)s / 2 then i %% 100 else i end,
+        '{"a": 1}'
+    from generate_series(0, %(size)s - 1) as i;
+    insert into configuration_revisions
+        (configuration_id, revision, application_id, name, config, action, actor)
+    select id, i, pg_temp.ulid('A', %(size)s - 2), 'old', '{"a": 1}', 'update', 'anonymous'
+    from generate_series(1, %(size)s) as i,
+        (values (pg_temp.ulid('D', 0)), (pg_temp.ulid('E', 0))) as long (id);
+    insert into configurations (id, application_id, name, config)
+    values (pg_temp.ulid('E', 0), pg_temp.ulid('A', %(size)s - 2), 'kept', '{"a": 2}');
+    drop function pg_temp.ulid
+"""
+application, configuration = "01BRZ3NDEA{:016}".format, "01BRZ3NDEC{:016}".format
+DELETED, KEPT = f"01BRZ3NDED{0:016}", f"01BRZ3NDEE{0:016}"
+
+
+class Asked(Exception):
+    """What is asked of the database: by which of its functions, the statement, and the values."""
+
+    def __init__(self, how: str, sql: str, values: list[Mapping[str, Any]]) -> None:
+        self.how, self.sql, self.values, self.slice = how, sql, values, "listener"
+
+
+class Cost(NamedTuple):
+    """What a question touches: how many blocks, the tables read whole, the indexes of its plan."""
+
+    question: str
+    blocks: int
+    scanned: set[str]
+    indexes: set[str]
+
+
+def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """In the place of one of the database's functions: raises what is asked of it."""
+
+    async def ask(*asked: Any) -> None:
+        *_, sql, values = asked
+        raise Asked(how, sql, [values])
+
+    return ask
+
+
+def caught(question: Coroutine[Any, Any, Any]) -> Asked:
+    with pytest.raises(Asked) as asked:
+        question.send(None)
+    return asked.value
+
+
+def ask(slice: str, *given: Any, **more: Any) -> Asked:
+    """What the function of a slice's repository asks."""
+    module = import_module(f"features.{slice}.repository")
+    [function] = [one for one in vars(module).values() if iscoroutinefunction(one)]
+    asked = caught(function(*given, **more))
+    asked.slice = slice
+    return asked
+
+
+def together(questions: Iterable[Asked]) -> Asked:
+    """The same asked for many at once."""
+    first, *others = questions
+    first.values += [values for other in others for values in other.values]
+    return first
+
+
+def questions(size: int, last: int) -> Iterator[Asked]:
+    """All of them, where so many are kept and `last` is the latest sequence."""
+    number, large, old = size // 400, application(size - 1), application(size - 2)
+    one, owner = configuration(100 * number), application(number)
+    behind = [None, one, configuration(size - 2 * LIMIT)]
+    for after, of, name in product(behind, [None, owner, large], [None, "c7", f"c{size - 1}"]):
+        yield ask("configurations.list", after, of, name, LIMIT)
+    for after, name in product([None, application(size // 2)], [None, f"application {size - 9}"]):
+        yield ask("applications.list", after, name, LIMIT)
+    for of, sequence in product([owner, large, old], [0, last - 2 * LIMIT]):
+        yield ask("delivery.changes", of, sequence, LIMIT)
+    yield ask("applications.create", "new", None)
+    yield ask("applications.get", owner)
+    yield ask("applications.replace", large, "new", None, [1])
+    yield ask("applications.delete", owner, None)
+    yield ask("health.ready")
+    layers = ["c1", "c2", "c3"]
+    for explain in (False, True):
+        yield ask("delivery.config", f"application {number}", layers, [], explain=explain)
+    for of in (owner, large):
+        yield ask("configurations.create", of, "new", None, "{}")
+    for of in (one, KEPT):
+        yield ask("configurations.get", of, None)
+        yield ask("configurations.replace", of, None, "new", None, "{}", None)
+        yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
+        yield ask("configurations.delete", of, None)
+    hundred = [configuration(100 * number + i) for i in range(100)]
+    yield together(ask("configurations.get", of, None) for of in hundred)
+    yield together(
+        ask("configurations.replace", of, None, f"new {of}", None, "{}", None) for of in hundred
+    )
+    yield ask("history.rollback", one, 1, None, must_exist=True)
+    for of in (DELETED, KEPT):
+        for before in (None, size // 2):
+            yield ask("history.list", of, before, LIMIT)
+        yield ask("history.get", of, size // 2)
+        yield ask("history.diff", of, 1, size // 2)
+        yield ask("history.rollback", of, size // 2, None, must_exist=False)
+
+
+def asked_by(
+    tokens: list[str | None], size: int, last: int, listener: Coroutine[Any, Any, Any]
+) -> Iterator[tuple[Asked, str | None]]:
+    """Each question with each application that its token may be confined to."""
+    heard = caught(listener)
+    for confined_to in tokens:
+        database._caller = partial(database.Caller, confined_to=confined_to)
+        asked = [*questions(size, last), heard]
+        database._caller = database.Caller
+        yield from product(asked, [confined_to])
+
+
+def counted(cursor: cursor, what: str) -> Counter[str]:
+    """What this session did to each table and index, in triggers and functions too."""
+    cursor.execute(
+        f"select relname, pg_stat_get_xact_{what}(oid)::int from pg_class"
+        " where relnamespace = 'public'::regnamespace"
+    )
+    return Counter(dict(cursor.fetchall()))
+
+
+def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: bool) -> Cost:
+    """What one statement touches, by the connection's own count; nothing of it stays."""
+    sql = question.sql
+    with on.cursor() as cursor:
+        if prepared:
+            numbers = {name: f"${number}" for number, name in enumerate(values, 1)}
+            cursor.execute(f"deallocate all; prepare asked as {sql % numbers}")
+            sql = f"execute asked ({', '.join(f'%({name})s' for name in values)})"
+        cursor.execute("begin")
+        blocks, scans = counted(cursor, "blocks_fetched"), counted(cursor, "numscans")
+        cursor.execute(f"explain (analyze, format json) {sql}", values)
+        indexes = set(re.findall(r"'Index Name': '(\w+)'", str(cursor.fetchall())))
+        blocks = counted(cursor, "blocks_fetched") - blocks
+        scanned = counted(cursor, "numscans") - scans
+        cursor.execute("rollback")
+    return Cost(f"{question.slice} {values}", blocks.total(), TABLES & set(scanned), indexes)
+
+
+def costs(service: database.Database, db: connection, size: int) -> Iterator[Cost]:
+    """Of each question, alike for every size, over tables that hold so many rows."""
+    empty(db)
+    with db.cursor() as cursor:
+        cursor.execute(LOAD, {"size": size})
+        cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
+        cursor.execute("select max(sequence) from configuration_revisions")
+        [[last]] = cursor.fetchall()
+    gathering = service._finds._connect
+    assert isinstance(gathering, partial)
+    with (
+        closing(service._pool.take()) as plain,
+        closing(psycopg2.connect(*gathering.args, **gathering.keywords | {"async_": 0})) as lists,
+    ):
+        lists.autocommit = True
+        ids = [application(1), configuration(1), KEPT, DELETED]
+        tokens = [f"application {number}" for number in (size // 400, size - 2, size - 1)]
+        for one, confined_to in asked_by([None, *tokens], size, last, service._versions(ids)):
+            if one.how in ("read_batched", "write_batched"):
+                values = in_lists(one.values, confined_to)
+                yield cost(lists, one, values, prepared=True)
+            else:
+                values = {**one.values[0], "confined_to": confined_to}
+            if len(one.values) == 1:
+                yield cost(plain, one, values, prepared=False)
+
+
+@pytest.fixture(scope="module")
+def measured(dsn: str) -> list[list[Cost]]:
+    """What the questions cost over few rows, and over many."""
+    settings = Settings(database_url=SecretStr(dsn), history_keep_revisions=10**6)
+    service = database.Database(settings)
+    with pytest.MonkeyPatch.context() as patch, closing(psycopg2.connect(dsn)) as db:
+        patch.setattr(database.Database, "read", instead_of("read"))
+        for how in ("read", "read_batched", "write", "write_batched"):
+            patch.setattr(database, how, instead_of(how))
+        db.autocommit = True
+        found = [list(costs(service, db, size)) for size in (FEW, MANY)]
+        empty(db)
+    asyncio.run(service.close())
+    return found
+
+
+# Beside what B-trees grow by: planning may look at both ends of a few indexes.
+def test_no_question_touches_more_where_there_are_more_rows(measured: list[list[Cost]]) -> None:
+    pairs = zip(*measured, strict=True)
+    grown = [(few.blocks, many) for few, many in pairs if many.blocks > 1.5 * few.blocks + 25]
+    assert grown == []
+
+
+def test_no_question_reads_a_table_whole(measured: list[list[Cost]]) -> None:
+    assert [one for one in measured[-1] if one.scanned] == []
+
+
+def test_every_index_serves_a_question_or_a_constraint(
+    measured: list[list[Cost]], db: connection
+) -> None:
+    with db.cursor() as cursor:
+        cursor.execute(
+            """
+            select indexrelid::regclass::text from pg_index
+            where indrelid = any(%s::regclass[])
+            and indexrelid not in (select conindid from pg_constraint)
+            """,
+            [list(TABLES)],
+        )
+        others = {name for (name,) in cursor.fetchall()}
+    assert others - set[str]().union(*(one.indexes for one in measured[-1])) == set()

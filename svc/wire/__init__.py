@@ -1,0 +1,1 @@
+"""How this API speaks HTTP: words that every slice may use."""

@@ -1,0 +1,17 @@
+"""Links from one page to the next (RFC 8288)."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+
+
+def location(request: Request, path: str) -> str:
+    """The `Location` of what `path` names, behind the prefix that a proxy takes off, if any."""
+    return path
+
+
+def next_link(request: Request, path: str, **query: Any) -> str:
+    """The `Link` header to the next page (RFC 8288), relative; leaves out what is None."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f'<{path}?{urlencode(given)}>; rel="next"'

@@ -1,0 +1,94 @@
+"""Preconditions (RFC 9110 §13): entity tags, If-Match and If-None-Match, 412 and 428."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Header, HTTPException, Request
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
+_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def _entity_tags(lines: list[str] | None) -> list[str] | None:
+    if lines is None:
+        return None
+    text = ", ".join(lines)
+    if text.strip() == "*":
+        return ["*"]
+    if not re.fullmatch(r"[ \t,]*\0([ \t]*,[ \t]*\0?)*[ \t]*", _ENTITY_TAG.sub("\0", text)):
+        raise PydanticCustomError("entity_tag", "Input should be * or a list of entity tags")
+    return [match[0] for match in _ENTITY_TAG.finditer(text)]
+
+
+EntityTags = Annotated[
+    list[str] | None,
+    AfterValidator(_entity_tags),
+    WithJsonSchema({"anyOf": [{"const": "*"}, {"type": "string", "pattern": _ENTITY_TAGS}]}),
+    Header(examples=['"7"']),
+]
+"""The value of If-Match or If-None-Match (RFC 9110 §13.1): `["*"]`, its entity tags, or None."""
+
+
+def entity_tag(revision: int) -> str:
+    """The strong entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def matches(if_none_match: list[str] | None, tag: str) -> bool:
+    """Whether `tag` is among the tags, by the weak comparison (RFC 9110 §13.1.2)."""
+    given = {one.removeprefix("W/") for one in if_none_match or []}
+    return "*" in given or tag in given
+
+
+def known_revision(if_none_match: list[str] | None) -> int | None:
+    """The revision that If-None-Match names, if it names one alone."""
+    if if_none_match and len(if_none_match) == 1:
+        match = re.fullmatch('(?:W/)?"([1-9][0-9]{0,17})"', if_none_match[0])
+        return int(match[1]) if match else None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What a change demands of the present revision (If-Match, RFC 9110 §13.1.1)."""
+
+    tags: list[str] | None
+    is_required: bool
+
+    @classmethod
+    def of(cls, request: Request, if_match: list[str] | None) -> "Precondition":
+        """That of the request; REQUIRE_IF_MATCH makes it required."""
+        return cls(if_match, request.app.state.settings.require_if_match)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the request has If-Match."""
+        return self.tags is not None
+
+    @property
+    def is_required_but_missing(self) -> bool:
+        """Whether the change has to be refused (428) for the lack of If-Match."""
+        return self.is_required and not self.is_given
+
+    @property
+    def revisions(self) -> list[int] | None:
+        """The revisions that the change may start from: None for any, empty for none.
+
+        By the strong comparison, so that a weak tag matches none. A precondition that is required
+        but missing matches none either.
+        """
+        if self.tags is None:
+            return [] if self.is_required else None
+        if self.tags == ["*"]:
+            return None
+        return [int(tag[1:-1]) for tag in self.tags if re.fullmatch('"[1-9][0-9]{0,17}"', tag)]
+
+    def refusal(self, revision: int | None) -> HTTPException:
+        """412, with the ETag of the current `revision` if there is one, or 428 without If-Match."""
+        headers = {"ETag": entity_tag(revision)} if revision else {}
+        if not self.is_given:
+            return HTTPException(428, "A change needs If-Match.", headers)
+        return HTTPException(412, "The current revision is another than If-Match says.", headers)

@@ -1,0 +1,131 @@
+"""The types of the wire: what requests and responses are made of."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import ulid
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_extra_types.ulid import ULID
+
+from wire.documents import ObjectText
+
+_ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
+_NO_NUL = r"^[^\u0000]*$"
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_SPACE = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAME = rf"^[^{_CONTROL}{_SPACE}]([^{_CONTROL}]*[^{_CONTROL}{_SPACE}])?$"
+
+
+def new_ulid() -> str:
+    """A fresh ULID as 26 upper-case characters of Crockford's base 32."""
+    return str(ULID(ulid.ULID()).ulid)
+
+
+def _canonical(text: str) -> str:
+    if not re.fullmatch(_ULID, text):
+        raise PydanticCustomError("ulid", "Input should be a ULID")
+    return text.upper()
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise PydanticCustomError(
+            "name", "A name has no control characters and no white space at its ends"
+        )
+    return text
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,18}", value):
+        raise PydanticCustomError("decimal", "Input should be a whole number")
+    return value
+
+
+def _object_text(value: Any) -> str:
+    if not isinstance(value, ObjectText):
+        raise PydanticCustomError("object", "Input should be a JSON object")
+    return value.text
+
+
+# pydantic_extra_types' ULID is a dataclass, which FastAPI takes for a body even in a path, and it
+# accepts integers and bytes: so what comes in is checked as text.
+Ulid = Annotated[
+    str,
+    StringConstraints(strict=True),
+    AfterValidator(_canonical),
+    WithJsonSchema({"type": "string", "pattern": _ULID}),
+    Field(examples=["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]),
+]
+"""A ULID, in either case; upper case from here on."""
+
+Name = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=256),
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAME}),
+    Field(examples=["billing"]),
+]
+"""1 to 256 code points, no control character (Cc), no white space at either end."""
+
+Comments = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=1024),
+    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": _NO_NUL}),
+    Field(examples=["Owned by the payments team"]),
+]
+"""At most 1024 code points."""
+
+_Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
+_Number = (
+    Literal[0]
+    | Annotated[float, Field(ge=1e-308, le=1.7976931348623157e308)]
+    | Annotated[float, Field(ge=-1.7976931348623157e308, le=-1e-308)]
+)
+type ConfigValue = bool | _Number | _Text | list[ConfigValue] | ConfigObject | None
+type ConfigObject = Annotated[
+    dict[str, ConfigValue],
+    Field(
+        description="Name/value pairs, at most 64 levels deep; numbers keep every digit.",
+        examples=[{"currency": "EUR", "retries": 3, "rates": {"standard": 0.19}}],
+        json_schema_extra={"propertyNames": {"pattern": _NO_NUL}},
+    ),
+]
+
+ConfigDocument = Annotated[str, PlainValidator(_object_text, json_schema_input_type=ConfigObject)]
+"""A JSON object, as the text that was sent."""
+
+Sequence = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
+"""The number of a change within its application; the changes begin behind 0."""
+
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
+"""The most items that a page holds."""
+
+
+Revision = Annotated[int, Field(ge=1, lt=10**18), BeforeValidator(_decimal)]
+"""The number of a revision: 1 when created, one more with each change."""
+
+
+class RequestModel(BaseModel):
+    """A request's body: an unknown member is refused rather than dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def left_out(value: Any = "", description: str | None = None) -> Any:
+    """The default `value` of a member that may be left out but not null. It stands for the absence,
+    and is no default that a client would see."""
+
+    def unsaid(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field(default=value, description=description, json_schema_extra=unsaid)
