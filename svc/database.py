@@ -61,18 +61,18 @@ async def write_batched(sql: str, values: Values) -> Row | None:
 
 
 async def wait[T](
-    id: str, look: Callable[[], Awaitable[T]], done: Callable[[T], bool], seconds: float
+    look: Callable[[], Awaitable[T]],
+    done: Callable[[T], bool],
+    seconds: float,
+    watched: Callable[[T], str],
 ) -> T:
-    """What `look` sees once it is `done`, at the latest after `seconds`.
+    """What `look` sees once it is `done`, or after `seconds`.
 
-    It looks at once, and again after each change of the application or configuration `id`, through
-    whichever instance that was made. Waiting holds no thread and no connection. Raises Overloaded
-    where `max_watchers` wait already, and what `look` raises.
+    It looks at once, and again after each change of the application or configuration whose id is
+    `watched`, through whichever instance that was made. Waiting holds no thread and no connection.
+    Raises Overloaded where `max_watchers` wait already, and what `look` raises.
     """
-    listener = _opened().engine.listener
-    if listener.watchers >= _opened().max_watchers:
-        raise Overloaded("The service has all the watchers that it takes.")
-    return await listener.wait(id, look, done, seconds)
+    return await _opened().engine.listener.wait(look, done, seconds, watched)
 
 
 def confined_to() -> str | None:
@@ -95,7 +95,6 @@ def stop_waiting() -> None:
 class _Opened(NamedTuple):
     engine: Engine
     caller: Callable[[], Caller]
-    max_watchers: int
 
 
 _database: _Opened | None = None
@@ -118,7 +117,7 @@ async def opened(
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
     engine = Engine(settings, metrics, migrations.are_applied)
     async with engine.running():
-        _database = _Opened(engine, caller, settings.max_watchers)
+        _database = _Opened(engine, caller)
         try:
             yield
         finally:

@@ -48,7 +48,9 @@ class Engine:
         # Prepared statements and LISTEN are what a transaction pooler would break.
         dsn = settings.direct_url
         listening = options(settings, dsn, "listener", **limits)
-        self.listener = Listener(partial(open_async, dsn, **listening), self._versions, metrics)
+        self.listener = Listener(
+            partial(open_async, dsn, **listening), self._versions, settings.max_watchers, metrics
+        )
         limits = {"statement_seconds": STATEMENT * seconds, "lock_seconds": LOCK * seconds}
         batched = options(settings, dsn, "batches", **limits)
         # A batch finds rows by their ids, whatever the tables looked like when it was planned.

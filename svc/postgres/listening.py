@@ -12,6 +12,7 @@ from psycopg2.extensions import connection
 
 from postgres.background import Metrics
 from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute
+from postgres.errors import Overloaded
 from postgres.pool import patient
 
 REFRESH_SECONDS = 3
@@ -24,8 +25,8 @@ type Versions = dict[str, object]
 class Watch:
     """What several wait for: the id of an application or of a configuration."""
 
-    def __init__(self) -> None:
-        self.watchers = 0
+    def __init__(self, id: str) -> None:
+        self.id, self.watchers = id, 0
         self.version: object = None
         self._groups = list[asyncio.Future[None]]()
         self._joined = 0
@@ -61,54 +62,67 @@ class Listener:
         self,
         connect: Callable[[], Awaitable[connection]],
         versions: Callable[[list[str]], Awaitable[Versions]],
+        max_watchers: int,
         metrics: Metrics,
     ) -> None:
         self._connect, self._versions, self._metrics = connect, versions, metrics
         self._watches = dict[str, Watch]()
         self._is_due = asyncio.Event()
         self._stopping = False
-        self.watchers = 0
+        self._watchers, self._max_watchers = 0, max_watchers
+
+    async def wait[T](
+        self,
+        look: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        seconds: float,
+        watched: Callable[[T], str],
+    ) -> T:
+        """What `look` sees once it is `done`, or when `seconds` have passed or the service stops.
+
+        It looks at first, and again after each change of what is `watched`, the id of an
+        application or of a configuration. However many look at the same time, each waits for its
+        turn. Raises Overloaded where too many wait already, and what `look` raises.
+        """
+        give_up_at = asyncio.get_running_loop().time() + seconds
+        patient.set(True)
+        seen = await look()
+        if self._stopping or done(seen):
+            return seen
+        with self._watching(watched(seen)) as watch, suppress(TimeoutError):
+            async with asyncio.timeout_at(give_up_at):
+                await self._know_version(watch)
+                while not self._stopping:
+                    change = watch.change()  # before the look, to miss no change during it
+                    seen = await look()
+                    if done(seen):
+                        break
+                    await asyncio.shield(change)
+        return seen
 
     @contextmanager
     def _watching(self, id: str) -> Iterator[Watch]:
-        watch = self._watches.setdefault(id, Watch())
+        if self._watchers >= self._max_watchers:
+            raise Overloaded("The service has all the watchers that it takes.")
+        watch = self._watches.setdefault(id, Watch(id))
         watch.watchers += 1
-        self.watchers += 1
+        self._watchers += 1
         self._metrics.add("watchers")
         try:
             yield watch
         finally:
-            self.watchers -= 1
+            self._watchers -= 1
             self._metrics.add("watchers", amount=-1)
             watch.watchers -= 1
             if watch.watchers == 0:
                 del self._watches[id]
 
-    async def wait[T](
-        self, id: str, look: Callable[[], Awaitable[T]], done: Callable[[T], bool], seconds: float
-    ) -> T:
-        """What `look` sees once it is `done`, or when `seconds` have passed or the service stops.
-
-        It looks at first, and again after each change of `id`. However many look at the same time,
-        each waits for its turn.
-        """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + seconds
-        patient.set(True)
-        with self._watching(id) as watch:
-            if watch.version is None:
-                # From before the look, so that whatever differs later is a change.
-                version = (await self._versions([id])).get(id)
-                watch.version = watch.version or version
-            while True:
-                change = watch.change()  # from before the look: a change during it is not missed
-                seen = await look()
-                left = give_up_at - loop.time()
-                if self._stopping or done(seen) or left <= 0:
-                    return seen
-                await asyncio.wait([change], timeout=left)
-                if self._stopping or not change.done():
-                    return seen
+    async def _know_version(self, watch: Watch) -> None:
+        """Reads the version of a new watch. It is older than what the first look sees, so that
+        whatever differs later is a change, and no refresh wakes a watch for being new."""
+        if watch.version is None:
+            version = (await self._versions([watch.id])).get(watch.id)
+            watch.version = watch.version or version
 
     def stop_waiting(self) -> None:
         """Lets every wait end with what it saw last; from now on nobody waits."""
