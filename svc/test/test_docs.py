@@ -55,7 +55,7 @@ def script(tour: list[Block]) -> Iterator[str]:
                     yield f"printf '%s\\n' {shlex.quote(line)}"
                     yield line.removeprefix("$ ")
         elif language == "sh":
-            yield f"(\n{text}) > second 2>&1 &"
+            yield f": > second\n(\n{text}) >> second 2>&1 &"
             yield lines_of_the_second_terminal(1)
         elif language == "text":
             yield lines_of_the_second_terminal(text.count("\n"))
