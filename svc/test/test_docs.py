@@ -12,7 +12,6 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-from psycopg2.extensions import connection
 
 from conftest import HERE, Server
 
@@ -43,10 +42,10 @@ def blocks(page: Path) -> list[Block]:
 
 
 def script(tour: list[Block]) -> Iterator[str]:
-    """The tour for bash, which prints what the pages show of the reader's two terminals.
+    """The tour for bash, which prints what the page shows of the reader's two terminals.
 
-    `console` is the first terminal: its lines with `$ ` are commands, the others their output. `sh`
-    is typed into the second, which goes on beside the first, and `text` is all that stands there.
+    `console` is one of them: its lines with `$ ` are commands, the others their output. `sh` is
+    typed into the other, which goes on beside the first, and `text` is all that stands there.
     """
     for language, text in tour:
         if language == "console":
@@ -55,20 +54,20 @@ def script(tour: list[Block]) -> Iterator[str]:
                     yield f"printf '%s\\n' {shlex.quote(line)}"
                     yield line.removeprefix("$ ")
         elif language == "sh":
-            yield f": > second\n(\n{text}) >> second 2>&1 &"
-            yield lines_of_the_second_terminal(1)
+            yield f": > other\n(\n{text}) >> other 2>&1 &"
+            yield lines_of_the_other(1)
         elif language == "text":
-            yield lines_of_the_second_terminal(text.count("\n"))
-            yield "cat second"
-    # The second terminal may wait for ever: this ends the process group, bash included.
+            yield lines_of_the_other(text.count("\n"))
+            yield "cat other"
+    # The other terminal may wait for ever: this ends the process group, bash included.
     yield "kill 0"
 
 
-def lines_of_the_second_terminal(number: int) -> str:
-    """Waits until it has so many lines, at most 20 seconds."""
+def lines_of_the_other(number: int) -> str:
+    """Waits until the other terminal shows so many lines, at most 20 seconds."""
     return (
         "for _ in {1..400}; do"
-        f" if [ $(wc -l < second) -ge {number} ]; then break; fi; sleep 0.05; done"
+        f" if [ $(wc -l < other) -ge {number} ]; then break; fi; sleep 0.05; done"
     )
 
 
@@ -108,7 +107,7 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
         )
         try:
