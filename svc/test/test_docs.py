@@ -96,8 +96,9 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
     missing = [name for name in ("bash", "curl") if not shutil.which(name)]
     if missing:
         pytest.skip(f"the tours need {' and '.join(missing)}")
-    # No settings of the reader's curl, and no proxy.
-    environment = os.environ | {"CURL_HOME": str(tmp_path), "no_proxy": "*"}
+    # No settings of the user's curl, and no proxy; what the tour leaves behind is removed.
+    folder = str(tmp_path)
+    environment = os.environ | {"CURL_HOME": folder, "no_proxy": "*", "TMPDIR": folder}
 
     def run(script: str) -> str:
         process = subprocess.Popen(
