@@ -1,7 +1,7 @@
 """The types of the wire: what requests and responses are made of."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import ulid
 from pydantic import (
@@ -10,11 +10,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
     PlainValidator,
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_extra_types.ulid import ULID
 
 from wire.documents import ObjectText
@@ -63,8 +65,9 @@ Ulid = Annotated[
     str,
     StringConstraints(strict=True),
     AfterValidator(_canonical),
-    WithJsonSchema({"type": "string", "pattern": _ULID}),
-    Field(examples=["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]),
+    WithJsonSchema(
+        {"type": "string", "pattern": _ULID, "examples": ["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]}
+    ),
 ]
 """A ULID, in either case; upper case from here on."""
 
@@ -72,16 +75,29 @@ Name = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=256),
     AfterValidator(_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAME}),
-    Field(examples=["billing"]),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "pattern": _NAME,
+            "examples": ["billing"],
+        }
+    ),
 ]
 """1 to 256 code points, no control character (Cc), no white space at either end."""
 
 Comments = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
-    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": _NO_NUL}),
-    Field(examples=["Owned by the payments team"]),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 1024,
+            "pattern": _NO_NUL,
+            "examples": ["Owned by the payments team"],
+        }
+    ),
 ]
 """At most 1024 code points."""
 
@@ -110,9 +126,12 @@ Sequence = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
 """The most items that a page holds."""
 
-
 Revision = Annotated[int, Field(ge=1, lt=10**18), BeforeValidator(_decimal)]
 """The number of a revision: 1 when created, one more with each change."""
+
+
+Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339 in UTC with six digits of the fraction, as `rfc3339` of the database makes it."""
 
 
 class RequestModel(BaseModel):
@@ -121,11 +140,10 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def left_out(value: Any = "", description: str | None = None) -> Any:
-    """The default `value` of a member that may be left out but not null. It stands for the absence,
-    and is no default that a client would see."""
+def _without_null(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return handler(get_args(source)[0])
 
-    def unsaid(schema: dict[str, Any]) -> None:
-        schema.pop("default", None)
 
-    return Field(default=value, description=description, json_schema_extra=unsaid)
+T = TypeVar("T")
+Omissible = Annotated[T | None, GetPydanticSchema(_without_null)]
+"""A member that may be left out, and is None then. A null that is sent is refused."""
