@@ -32,6 +32,7 @@ import migrations
 from config import Settings, settings
 from dev.postgres import Embedded
 from edge import problems
+from test.answers import hold
 from wire.types import new_ulid
 
 HERE = Path(__file__).parent
@@ -281,8 +282,10 @@ def empty(db: connection) -> None:
 
 @pytest.fixture(scope="session")
 def server(dsn: str) -> Iterator[Server]:
-    """One service for all integration tests, whose log is held against its answers at the end."""
+    """One service for all integration tests. Its answers are held against its OpenAPI document, and
+    its log against its answers at the end."""
     running = Server(DATABASE_URL=dsn).start()
+    hold(running.client)
     yield running
     running.stop()
     lines = [json.loads(line) for line in running.lines]
