@@ -1,4 +1,4 @@
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 from wire.types import new_ulid
@@ -37,17 +37,14 @@ async def create(application_id: str, name: str, comments: str | None, config: s
                 "config": config,
             },
         )
-    except ForeignKeyViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_fkey":
-            raise NoSuchApplication from None
-        raise
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_application_id_fkey":
+                raise NoSuchApplication from None
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
     if not rows:  # the caller is confined to another application
         raise NoSuchApplication

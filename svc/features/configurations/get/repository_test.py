@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from features.configurations.get import repository
 
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 LARGE = json.dumps({str(n): n * n for n in range(5000)})
+LONG = json.dumps({"a": "x" * 150_000})  # stored in less than 2,000 bytes, because it compresses
+WIDE = f'{{"a": [{", ".join(["1e308"] * 3000)}]}}'  # stored in 1,000 bytes, printed in 930,000
 
 
 def test_the_body_is_the_configuration_to_the_last_digit(run: Repositories, tables: Tables) -> None:
@@ -24,7 +27,7 @@ def test_the_body_is_the_configuration_to_the_last_digit(run: Repositories, tabl
     }
 
 
-@pytest.mark.parametrize("config", ["{}", LARGE])
+@pytest.mark.parametrize("config", ["{}", LARGE], ids=["small", "large"])
 def test_a_body_that_is_known_is_left_out(run: Repositories, tables: Tables, config: str) -> None:
     configuration = tables.configuration(tables.application(), config=config)
     assert run(repository.get(configuration, 1)) == {
@@ -44,6 +47,10 @@ def test_what_is_not_there_or_not_the_callers_is_not_found(
     with pytest.raises(repository.NotFound):
         run(repository.get(configuration, None), confined_to="other")
     assert run(repository.get(configuration, None), confined_to="billing")["id"] == configuration
+
+
+def exactly(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)
 
 
 class Batch:
@@ -94,18 +101,19 @@ def batch(
     return run(gather()), alone
 
 
+@pytest.mark.parametrize("config", [LARGE, LONG, WIDE], ids=["large", "long", "wide"])
 def test_each_of_a_batch_gets_its_own_and_a_large_document_is_read_alone(
-    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch, config: str
 ) -> None:
     owner = tables.application()
     small, known = tables.configuration(owner, "a", '{"a": 1}'), tables.configuration(owner, "b")
-    large, other = (tables.configuration(owner, name, LARGE) for name in "cd")
+    large, other = (tables.configuration(owner, name, config) for name in "cd")
     asked = [(small, None), (known, 1), (large, None), (other, 1), (NOWHERE, None)]
     found, alone = batch(run, monkeypatch, asked)
     assert alone == 1
     assert isinstance(found.pop(), repository.NotFound)
-    bodies = [row["body"] and json.loads(row["body"])["config"] for row in found]
-    assert bodies == [{"a": 1}, None, json.loads(LARGE), None]
+    bodies = [row["body"] and exactly(row["body"])["config"] for row in found]
+    assert bodies == [{"a": 1}, None, exactly(config), None]
 
 
 def test_a_large_document_that_changes_after_the_batch_is_the_newer_one(

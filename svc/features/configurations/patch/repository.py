@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 
@@ -70,13 +70,12 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
                 "revisions": revisions,
             },
         )
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
     if not rows:
         raise NotFound

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 
@@ -86,13 +86,12 @@ async def replace(
                 "revisions": allowed,
             },
         )
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
     if row is None:
         raise NotFound

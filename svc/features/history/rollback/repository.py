@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 
@@ -88,20 +88,17 @@ async def rollback(
                 "may_be_deleted": may_be_deleted,
             },
         )
-    except ForeignKeyViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_fkey":
-            raise ApplicationGone from None
-        raise
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
-        if error.diag.constraint_name == "configurations_pkey":
-            # Another rollback has just brought it back: there is something to update now.
-            return await rollback(id, revision, revisions, may_be_deleted=may_be_deleted)
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_application_id_fkey":
+                raise ApplicationGone from None
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
+            case "configurations_pkey":
+                # Another rollback has just brought it back: there is something to update now.
+                return await rollback(id, revision, revisions, may_be_deleted=may_be_deleted)
         raise
     if not rows:
         raise NotFound
