@@ -59,15 +59,17 @@ def _object_text(value: Any) -> str:
     return value.text
 
 
+def _schema(example: str, **keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **keywords, "examples": [example]})
+
+
 # pydantic_extra_types' ULID is a dataclass, which FastAPI takes for a body even in a path, and it
 # accepts integers and bytes: so what comes in is checked as text.
 Ulid = Annotated[
     str,
     StringConstraints(strict=True),
     AfterValidator(_canonical),
-    WithJsonSchema(
-        {"type": "string", "pattern": _ULID, "examples": ["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]}
-    ),
+    _schema("01K3Z5W8Q4R7T2V9X6Y1B3C5D7", pattern=_ULID),
 ]
 """A ULID, in either case; upper case from here on."""
 
@@ -75,29 +77,14 @@ Name = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=256),
     AfterValidator(_name),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 256,
-            "pattern": _NAME,
-            "examples": ["billing"],
-        }
-    ),
+    _schema("billing", minLength=1, maxLength=256, pattern=_NAME),
 ]
 """1 to 256 code points, no control character (Cc), no white space at either end."""
 
 Comments = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "maxLength": 1024,
-            "pattern": _NO_NUL,
-            "examples": ["Owned by the payments team"],
-        }
-    ),
+    _schema("Owned by the payments team", maxLength=1024, pattern=_NO_NUL),
 ]
 """At most 1024 code points."""
 
@@ -130,7 +117,7 @@ Revision = Annotated[int, Field(ge=1, lt=10**18), BeforeValidator(_decimal)]
 """The number of a revision: 1 when created, one more with each change."""
 
 
-Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Timestamp = Annotated[str, _schema("2026-01-02T03:04:05.000600Z", format="date-time")]
 """RFC 3339 in UTC with six digits of the fraction, as `rfc3339` of the database makes it."""
 
 

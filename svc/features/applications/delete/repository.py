@@ -9,7 +9,7 @@ class NotFound(Exception):
 
 @dataclass
 class PreconditionFailed(Exception):
-    """The application is at another revision than it may be: at this one."""
+    """The application is at `revision`, which is none of those that it may be at."""
 
     revision: int
 

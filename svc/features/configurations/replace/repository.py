@@ -15,7 +15,7 @@ class OtherApplication(Exception):
 
 @dataclass
 class PreconditionFailed(Exception):
-    """The configuration is at another revision than it may be: at this one."""
+    """The configuration is at `revision`, which is none of those that it may be at."""
 
     revision: int
 

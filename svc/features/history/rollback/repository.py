@@ -15,7 +15,8 @@ class NoSuchRevision(Exception):
 
 @dataclass
 class PreconditionFailed(Exception):
-    """The configuration is at another revision than it may be: at this one, or deleted (None)."""
+    """The configuration is at `revision`, which is none of those that it may be at; None where it
+    was deleted and may not be."""
 
     revision: int | None
 
