@@ -16,7 +16,7 @@ _OF_ONE_APPLICATION = """
     where (%(after)s::text is null or id > %(after)s)
     and (%(name)s::text is null or name = %(name)s)
     and application_id = any(array[coalesce(%(application_id)s, confinement(%(confined_to)s))])
-    -- Who is confined to one application and asks for another gets nothing.
+    -- A caller that is confined to one application and asks for another gets nothing.
     and (%(application_id)s::text is null or %(confined_to)s::text is null
         or %(application_id)s = confinement(%(confined_to)s))
     order by application_id, id limit %(limit)s
