@@ -181,6 +181,11 @@ def _apply(database: connection, migration: Migration) -> None:
                 return
 
 
+def are_applied(database: connection) -> bool:
+    """Whether the database has every migration of this code. A newer one has more of them."""
+    return {migration.number for migration in load()} <= applied(database).keys()
+
+
 def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
     """A line for each migration: its name, and when it was applied (UTC) or `pending`."""
     migrations = load(folder)
