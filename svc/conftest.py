@@ -1,5 +1,6 @@
 """What tests share: a slice served by itself, a database that only listens, and the real thing."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,10 +13,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -24,12 +25,15 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from psycopg2.extensions import connection, make_dsn, parse_dsn
+from pydantic import SecretStr
 
 import database
 import migrations
 from config import Settings, settings
 from dev.postgres import Embedded
 from edge import problems
+from test.answers import hold
+from wire.types import new_ulid
 
 HERE = Path(__file__).parent
 
@@ -107,13 +111,6 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     monkeypatch.setattr(database, "read_batched", stand_in.finding("read_batched"))
     monkeypatch.setattr(database, "write_batched", stand_in.finding("write_batched"))
     return stand_in
-
-
-def violation[E: psycopg2.IntegrityError](kind: type[E], constraint: str) -> E:
-    """The error of PostgreSQL for a violated constraint of this name."""
-    named = type(kind.__name__, (kind,), {"diag": SimpleNamespace(constraint_name=constraint)})
-    error: E = named()
-    return error
 
 
 class Server:
@@ -285,8 +282,10 @@ def empty(db: connection) -> None:
 
 @pytest.fixture(scope="session")
 def server(dsn: str) -> Iterator[Server]:
-    """One service for all integration tests, whose log is held against its answers at the end."""
+    """One service for all integration tests. Its answers are held against its OpenAPI document, and
+    its log against its answers at the end."""
     running = Server(DATABASE_URL=dsn).start()
+    hold(running.client)
     yield running
     running.stop()
     lines = [json.loads(line) for line in running.lines]
@@ -303,6 +302,83 @@ def db(dsn: str) -> Iterator[connection]:
     yield looking
     empty(looking)
     looking.close()
+
+
+class Tables:
+    """The tests' own database: rows to begin with, and what is found there afterwards."""
+
+    def __init__(self, db: connection) -> None:
+        self._db = db
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        with self._db.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def application(self, name: str = "billing") -> str:
+        """Makes an application; its id."""
+        made = new_ulid()
+        self.rows("insert into applications (id, name) values (%s, %s)", made, name)
+        return made
+
+    def configuration(self, application: str, name: str = "production", config: str = "{}") -> str:
+        """Makes a configuration with that document, given as JSON text; its id."""
+        made = new_ulid()
+        self.rows(
+            "insert into configurations (id, application_id, name, config) values (%s, %s, %s, %s)",
+            *(made, application, name, config),
+        )
+        return made
+
+
+@pytest.fixture
+def tables(db: connection) -> Tables:
+    """The tests' own database, empty."""
+    return Tables(db)
+
+
+class Repositories:
+    """Runs what repositories do on the tests' own database, in an event loop of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._settings = Settings(database_url=SecretStr(dsn))
+        self._caller = database.Caller()
+        self._loop = asyncio.new_event_loop()
+        self._is_open, self._is_done = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
+        self._thread.start()
+        assert self._is_open.wait(30)
+
+    async def _serve(self) -> None:
+        async with database.opened(self._settings, lambda: self._caller):
+            self._is_open.set()
+            await self._is_done.wait()
+
+    def __call__[T](self, call: Coroutine[Any, Any, T], **caller: str) -> T:
+        """What `call` returns or raises, as if the request came from that caller."""
+        self._caller = database.Caller(**caller)
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._loop.call_soon_threadsafe(self._is_done.set)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def repositories(dsn: str) -> Iterator[Repositories]:
+    """The database of the slices, opened once for all tests of a module."""
+    opened = Repositories(dsn)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(repositories: Repositories, db: connection) -> Repositories:
+    """Runs a call of a repository on the tests' own database: `run(repository.get(id))`."""
+    return repositories
 
 
 @pytest.fixture

@@ -236,6 +236,39 @@ def test_a_confined_token_does_everything_in_its_own_application(
     assert [answer.status_code for answer in answers] == [201] + [200] * 8 + [204]
 
 
+@pytest.mark.parametrize(("token", "status"), [(CONFINED, 200), (NAMED, 404)])
+def test_a_token_that_renames_its_application_keeps_it_by_the_id_and_loses_it_by_the_name(
+    guarded: Guarded, token: str, status: int
+) -> None:
+    application, configuration = guarded.own
+    path = f"{APPLICATIONS}/{application}"
+    assert guarded.ask(token, "PUT", path, json={"name": "renamed"}).status_code == 200
+    assert guarded.ask(token, "GET", path).status_code == status
+    assert guarded.ask(token, "GET", f"{CONFIGURATIONS}/{configuration}").status_code == status
+    assert guarded.ask(token, "PUT", path, json={"name": OWN}).status_code == status
+    assert len(guarded.ask(token, "GET", APPLICATIONS).json()) == (status == 200)
+    assert guarded.ask(WRITER, "GET", path).status_code == 200
+
+
+@pytest.mark.parametrize("token", [CONFINED, NAMED])
+def test_a_token_that_deletes_its_application_sees_nothing_from_then_on(
+    guarded: Guarded, token: str
+) -> None:
+    application, configuration = guarded.own
+    assert guarded.ask(token, "DELETE", f"{APPLICATIONS}/{application}").status_code == 204
+    for path in [
+        f"{APPLICATIONS}/{application}",
+        f"{APPLICATIONS}/{application}/changes",
+        f"{CONFIGURATIONS}/{configuration}",
+        f"{CONFIGURATIONS}/{configuration}/revisions",
+    ]:
+        assert guarded.ask(token, "GET", path).status_code == 404
+    for path in [APPLICATIONS, CONFIGURATIONS]:
+        assert guarded.ask(token, "GET", path).json() == []
+    listed = guarded.ask(WRITER, "GET", APPLICATIONS).json()
+    assert [one["id"] for one in listed] == [guarded.other[0]]
+
+
 def test_the_name_of_the_token_is_the_actor_of_its_changes(guarded: Guarded) -> None:
     path = f"{CONFIGURATIONS}/{guarded.own[1]}"
     for token, method in [(WRITER, "PUT"), (CONFINED, "PUT"), (NAMED, "DELETE")]:

@@ -144,7 +144,7 @@ def test_a_layer_may_be_missing_only_where_it_is_optional(team: Team) -> None:
     team.write("defaults", {"a": 1})
     missing = team.read("defaults", "eu")
     assert missing.status_code == 404
-    assert "'eu'" in missing.json()["detail"]
+    assert "“eu”" in missing.json()["detail"]
     assert team.read("defaults", "eu", optional="eu").json() == {"a": 1}
     assert team.read("eu", "us", optional=["eu", "us"]).json() == {}
     explained = team.read("eu", optional="eu", explain="true").json()
@@ -153,7 +153,7 @@ def test_a_layer_may_be_missing_only_where_it_is_optional(team: Team) -> None:
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["parameter"] == "optional"
     unknown = team.client.get(CONFIG, params={"application": "nobody", "name": "defaults"})
-    assert (unknown.status_code, "'nobody'" in unknown.json()["detail"]) == (404, True)
+    assert (unknown.status_code, "“nobody”" in unknown.json()["detail"]) == (404, True)
 
 
 @pytest.mark.parametrize(

@@ -135,13 +135,13 @@ def questions(size: int, last: int) -> Iterator[Asked]:
     yield together(
         ask("configurations.replace", of, None, f"new {of}", None, "{}", None) for of in hundred
     )
-    yield ask("history.rollback", one, 1, None, must_exist=True)
+    yield ask("history.rollback", one, 1, None, may_be_deleted=False)
     for of in (DELETED, KEPT):
         for before in (None, size // 2):
             yield ask("history.list", of, before, LIMIT)
         yield ask("history.get", of, size // 2)
         yield ask("history.diff", of, 1, size // 2)
-        yield ask("history.rollback", of, size // 2, None, must_exist=False)
+        yield ask("history.rollback", of, size // 2, None, may_be_deleted=True)
 
 
 def asked_by(tokens: list[str | None], size: int, last: int) -> Iterator[tuple[Asked, str | None]]:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from wire.documents import ObjectText
 from wire.links import next_link
 from wire.route import invalid
-from wire.types import Comments, ConfigDocument, Name, Ulid, new_ulid
+from wire.types import Comments, ConfigDocument, Name, Omissible, RequestModel, Ulid, new_ulid
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 
@@ -114,6 +114,28 @@ def test_a_document_is_the_text_of_an_object() -> None:
 @pytest.mark.parametrize("value", [{}, {"a": 1}, "{}", [], None, 1, True])
 def test_a_document_is_nothing_but_an_object_that_was_read_strictly(value: object) -> None:
     assert not takes(document, value)
+
+
+class Sent(RequestModel):
+    name: Omissible[Name] = None
+    names: Omissible[list[Name]] = None
+
+
+def test_a_member_that_may_be_left_out_is_none_then() -> None:
+    assert Sent.model_validate({}).model_dump() == {"name": None, "names": None}
+    assert Sent.model_validate({"name": "a"}).model_dump(exclude_unset=True) == {"name": "a"}
+
+
+@pytest.mark.parametrize("member", ["name", "names"])
+def test_a_member_that_may_be_left_out_is_refused_as_its_type_says_null_included(
+    member: str,
+) -> None:
+    for value in (None, 7, " a"):
+        with pytest.raises(ValidationError) as raised:
+            Sent.model_validate({member: value})
+        assert [error["loc"] for error in raised.value.errors()] == [(member,)]
+    schema = TypeAdapter(Sent).json_schema()["properties"][member]
+    assert schema["type"] == {"name": "string", "names": "array"}[member]
 
 
 def test_what_is_invalid_says_where_and_why() -> None:

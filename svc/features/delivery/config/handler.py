@@ -52,9 +52,9 @@ async def get_config(
         else:
             found = await look()
     except repository.NoSuchApplication:
-        raise HTTPException(404, f"There is no application {application!r}.") from None
+        raise HTTPException(404, f"There is no application “{application}”.") from None
     except repository.NoSuchLayer as missing:
-        detail = f"The application has no configuration {missing.args[0]!r}."
+        detail = f"The application has no configuration “{missing.name}”."
         raise HTTPException(404, detail) from None
     tag = f'"{found["opaque"]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
