@@ -199,7 +199,7 @@ def test_an_app_is_served_until_the_block_ends() -> None:
     ports = list[int]()
 
     def use() -> None:
-        with bench.serving("bench:floor") as port:
+        with bench.serving("dev.bench.run:floor") as port:
             ports.append(port)
             assert httpx.get(f"http://127.0.0.1:{port}/1").content == b"{}"
             raise NotMeasured
@@ -250,7 +250,7 @@ def test_service_floor_and_pgbench_are_measured_where_they_are(
     assert list(bench.measured(1, 3)) == [(name, 16) for name in RATES]
 
     own = {"DATABASE_URL": "dbname=bench", "DATABASE_DIRECT_URL": "dbname=bench"}
-    assert started == {"main:app": own | {"API_TOKENS": ""}, "bench:floor": {}}
+    assert started == {"main:app": own | {"API_TOKENS": ""}, "dev.bench.run:floor": {}}
     get, not_modified, put, floor, select, update = measured
     assert (get[0], *get[2:]) == (put[0], *put[2:]) == (1, 200, 16, 3)
     assert not_modified == (1, [b"those of", "dbname=bench"], 304, 16, 3)
