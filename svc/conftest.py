@@ -80,7 +80,9 @@ class Listener:
     def answering(self, kind: str) -> Callable[..., Any]:
         """A replacement of `database.read` or `database.write`."""
 
-        async def answer(sql: str, values: database.Values | None = None) -> list[database.Row]:
+        async def answer(
+            sql: str, values: database.Values | None = None, **_: object
+        ) -> list[database.Row]:
             self.statements.append((kind, re.sub(r"\s+", " ", sql).strip(), values or {}))
             if self.error:
                 raise self.error

@@ -115,8 +115,11 @@ class _Statement:
     began: float  # by the clock of all threads
     seconds: float
 
-    def __init__(self, pool: _Pool, sql: str, values: Values | None, *, writes: bool) -> None:
+    def __init__(
+        self, pool: _Pool, sql: str, values: Values | None, *, writes: bool, timeouts: int = 1
+    ) -> None:
         self._pool, self._sql, self._values, self._writes = pool, sql, values, writes
+        self.timeouts = timeouts
         self._lock = threading.Lock()
         self._running_on: connection | None = None
         self._sent = False
@@ -192,13 +195,15 @@ class _Statement:
         """The statement, with less time at PostgreSQL where some was spent before: it has to give
         up before the deadline, because only its word is certain."""
         left = self.began + self.seconds - time.monotonic()
-        if left > 0.95 * self.seconds:
+        usual = self.seconds / self.timeouts
+        if self.timeouts == 1 and left > 0.95 * usual:
             return self._sql
-        milliseconds = max(1, int(1000 * max(left - 0.1 * self.seconds, left / 2)))
+        milliseconds = max(1, int(1000 * max(left - 0.1 * usual, left / 2)))
+        lock_milliseconds = min(milliseconds, int(900 * usual))  # never longer than usual
         # In one message; each of its statements has a time-out of its own.
         return (
             f"select set_config('statement_timeout', '{milliseconds}', true),"
-            f" set_config('lock_timeout', '{milliseconds}', true);{self._sql}"
+            f" set_config('lock_timeout', '{lock_milliseconds}', true);{self._sql}"
         )
 
     def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
@@ -312,11 +317,13 @@ class Database:
         return await asyncio.shield(statement.answer)
 
     async def write(
-        self, sql: str, values: Values, actor: str, began: float | None = None
+        self, sql: str, values: Values, actor: str, began: float | None = None, timeouts: int = 1
     ) -> list[Row]:
         """See the module's `write`."""
         values = {**values, "actor": actor}
-        statement = _Statement(self._pool, by_actor(sql, actor), values, writes=True)
+        statement = _Statement(
+            self._pool, by_actor(sql, actor), values, writes=True, timeouts=timeouts
+        )
         self._expect(statement, began)
         self._submit(statement)
         return await asyncio.shield(statement.answer)
@@ -329,8 +336,9 @@ class Database:
         statement.answer.add_done_callback(lambda answer: answer.exception())
         # The deadline is the statement's own: whoever waits for it may have gone by then.
         spent = loop.time() - began if began else 0
-        statement.began, statement.seconds = time.monotonic() - spent, self._timeout
-        statement.deadline = loop.call_later(self._timeout - spent, statement.abandon)
+        statement.began = time.monotonic() - spent
+        statement.seconds = statement.timeouts * self._timeout
+        statement.deadline = loop.call_later(statement.seconds - spent, statement.abandon)
 
     def _submit(self, statement: _Statement) -> None:
         """Gives the statement to a worker thread; where the queue is full, its answer is that."""
@@ -430,15 +438,16 @@ async def read_batched(sql: str, values: Values) -> Row | None:
     return await _current().find(Request(sql, _caller().confined_to, "anonymous"), values)
 
 
-async def write(sql: str, values: Values | None = None) -> list[Row]:
+async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:
     """The rows of a statement that changes something; committed once this returns.
 
     It is told apart in history by its actor. Besides `values` it may use `%(confined_to)s`, as
-    `read` says.
+    `read` says. It may take `timeouts` times `database_timeout_seconds`: more than one is for work
+    that grows with the number of rows.
     Raises as `read` does (a violated constraint is psycopg2.IntegrityError), and OutcomeUnknown.
     """
     values = {**(values or {}), "confined_to": _caller().confined_to}
-    return await _current().write(sql, values, _caller().actor)
+    return await _current().write(sql, values, _caller().actor, timeouts=timeouts)
 
 
 async def write_batched(sql: str, values: Values) -> Row | None:

@@ -71,7 +71,7 @@ class Cost(NamedTuple):
 def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     """In the place of one of the database's functions: raises what is asked of it."""
 
-    async def ask(*asked: Any) -> None:
+    async def ask(*asked: Any, **more: object) -> None:
         *_, sql, values = asked
         raise Asked(how, sql, [values])
 
