@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psycopg2
 import pytest
@@ -191,6 +192,34 @@ def test_reset_gives_an_empty_database_though_somebody_uses_it(server: Embedded,
     postgres.reset(dsn)
     user.close()
     assert run(dsn, "select to_regclass('old')") == [(None,)]
+
+
+def test_reset_leaves_a_server_alone_that_up_did_not_start_unless_it_is_forced(
+    server: Embedded, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(dsn, "create table dear (n int)")
+    monkeypatch.setattr(postgres, "HOME", tmp_path / "of another checkout")
+    with pytest.raises(SystemExit, match="did not start the server at localhost.*FORCE=yes"):
+        postgres.reset(dsn)
+    assert run(dsn, "select count(*) from dear") == [(0,)]
+    monkeypatch.setenv("FORCE", "yes")
+    postgres.reset(dsn)
+    assert run(dsn, "select to_regclass('dear')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "container", "ours"),
+    [("", "echo 0.0.0.0:5432", True), ("", NO_COMMAND, False), (NO_COMMAND, "", False)],
+)
+def test_a_server_of_compose_is_ours_while_its_container_runs(
+    dsn: Dsn, program: Callable[[str, str], Path], engine: str, container: str, ours: bool
+) -> None:
+    program("docker", f'case "$2" in ps) {engine or ":"};; port) {container or ":"};; esac')
+    program("docker-compose", NO_COMMAND)
+    postgres.HOME.mkdir(exist_ok=True)
+    postgres.COMPOSE_MARK.touch()
+    assert postgres._is_ours(MagicMock(), {**dsn, "port": "5432"}) == ours
+    postgres.COMPOSE_MARK.unlink()
 
 
 def test_two_at_once_start_one_server_after_a_kill_and_neither_keeps_the_output_open(
