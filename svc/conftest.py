@@ -47,6 +47,16 @@ def seconds(pytestconfig: pytest.Config) -> float:
     return given
 
 
+# What only /proc tells is left out where there is none, by a skip at the end that says so.
+HAS_PROC = Path("/proc/self/status").exists()
+
+
+def resident_kib(pid: int) -> int:
+    """The resident memory of a process, or 0 where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    return int(status.read_text().split("VmRSS:")[1].split()[0]) if HAS_PROC else 0
+
+
 def free_port() -> int:
     """A port of the loopback that nothing listens on."""
     with socket.socket() as probe:
@@ -177,6 +187,18 @@ class Server:
         self._reader.join()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started. Not every system has /proc, and not every one has ps."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if listed.exists():
+        return [int(child) for child in listed.read_text().split()]
+    told = subprocess.run(
+        ["ps", "-A", "-o", "pid=", "-o", "ppid="], check=True, capture_output=True, text=True
+    )
+    rows = [line.split() for line in told.stdout.splitlines()]
+    return [int(child) for child, parent in rows if int(parent) == pid]
+
+
 class Postgres:
     """A PostgreSQL of the tests' own, to be killed and frozen."""
 
@@ -218,11 +240,10 @@ class Postgres:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        pid = (self._server.home / "data/postmaster.pid").read_text().split()[0]
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for process in [pid, *children]:
+        pid = int((self._server.home / "data/postmaster.pid").read_text().split()[0])
+        for process in [pid, *children(pid)]:
             with suppress(ProcessLookupError):
-                os.kill(int(process), number)
+                os.kill(process, number)
 
     def connect(self) -> connection:
         """A connection under autocommit."""
