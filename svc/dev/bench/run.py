@@ -21,7 +21,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,7 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import psycopg2
-from fastapi import FastAPI, Response
+from fastapi.routing import APIRoute
 from psycopg2.extensions import adapt, make_dsn, parse_dsn
 from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
@@ -40,6 +39,7 @@ from config import settings
 from dev.bench.load import TURN, TURNS, Figures, NotMeasured, figures, load, median, ratio, request
 from dev.bench.plot import Groups, plot
 from dev.postgres import Embedded
+from main import routers
 from postgres import batching
 from wire.preconditions import entity_tag
 
@@ -62,18 +62,6 @@ LIMITS = {
 }
 
 type Taken = dict[tuple[str, int], list[Figures]]
-
-# By their paths, as the service finds them: a slice is nobody's to import.
-getting = import_module("features.configurations.get.repository")
-replacing = import_module("features.configurations.replace.repository")
-
-floor = FastAPI()
-
-
-@floor.get("/{id}")
-async def empty(id: str) -> Response:
-    """As little as an endpoint can do."""
-    return Response(b"{}", media_type="application/json")
 
 
 def identifier(number: int | str) -> str:
@@ -166,6 +154,17 @@ def _warms_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
     return False
 
 
+def repository(operation: str) -> Any:
+    """The repository of the slice that answers this operation, found among the service's routes."""
+    routes = (route for router in routers() for route in router.routes)
+    endpoint = next(
+        route.endpoint
+        for route in routes
+        if isinstance(route, APIRoute) and route.name == operation
+    )
+    return sys.modules[endpoint.__module__].repository
+
+
 class Asked(Exception):
     """What a repository asks of the database, in the place of an answer."""
 
@@ -236,9 +235,9 @@ def measured(rounds: int, seconds: int) -> Taken:
 
     Leaves no process and no database behind. Raises NotMeasured, OSError and psycopg2.Error.
     """
-    select = statement(getting.get(identifier(NUMBER), None))
+    select = statement(repository("get_configuration").get(identifier(NUMBER), None))
     replaced = (identifier(NUMBER), None, NUMBER, None, document(NUMBER, TURN), None)
-    update = statement(replacing.replace(*replaced))
+    update = statement(repository("replace_configuration").replace(*replaced))
     bodies = {n: f'{{"name": "{n}", "config": {document(n, TURN)}}}' for n in NUMBERS}
     gets = [request("GET", PATH + identifier(n)) for n in NUMBERS]
     puts = [request("PUT", PATH + identifier(n), body=body) for n, body in bodies.items()]
@@ -246,7 +245,7 @@ def measured(rounds: int, seconds: int) -> Taken:
     with (
         filled_database(settings().direct_url) as dsn,
         serving("main:app", DATABASE_URL=dsn, DATABASE_DIRECT_URL=dsn, API_TOKENS="") as service,
-        serving("dev.bench.run:floor") as least,
+        serving("dev.bench.floor:app") as least,
         # A process that has nothing else to do. Ctrl-C is for this one here to hear.
         ProcessPoolExecutor(
             1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
