@@ -31,8 +31,8 @@ export UV_PYTHON := .venv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration test-faults \
-	fuzz bench token lint clean
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-unit test-integration \
+	test-faults fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,10 @@ run: migrate ## Serve on http://localhost:8000, reloading on change; Ctrl-C stop
 test: migrate ## Run all tests, with coverage
 	@echo "Running all tests"
 	@cd svc && uv run python -m pytest --cov
+
+test-unit: install ## Run the tests that need no database
+	@echo "Running the unit tests"
+	@cd svc && uv run python -m pytest -m "not database and not faults and not fuzz"
 
 test-integration: migrate ## Run the integration tests only
 	@echo "Running the integration tests"

@@ -40,6 +40,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.database)
+
+
 @pytest.fixture(scope="session")
 def seconds(pytestconfig: pytest.Config) -> float:
     """How long a test under faults goes on: short by default, `make test-faults` says otherwise."""

@@ -283,8 +283,12 @@ def test_a_port_that_is_no_number_is_told(dsn: Dsn) -> None:
         postgres.up({**dsn, "port": "5432x"})
 
 
-def test_a_program_that_the_system_does_not_show_is_another_program() -> None:
-    assert postgres._listener("1") == "another program"
+def test_a_program_that_the_system_does_not_show_is_another_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "readlink", lambda _: "not shown")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert postgres._listener(str(other.getsockname()[1])) == "another program"
 
 
 @pytest.mark.parametrize("place", [{"host": "192.0.2.1"}, {"hostaddr": "192.0.2.1"}])
