@@ -72,8 +72,8 @@ def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     """In the place of one of the database's functions: raises what is asked of it."""
 
     async def ask(*asked: Any, **more: object) -> None:
-        *_, sql, values = asked
-        raise Asked(how, sql, [values])
+        sql, *values = [one for one in asked if not isinstance(one, database.Database)]
+        raise Asked(how, sql, values or [{}])
 
     return ask
 

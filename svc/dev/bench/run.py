@@ -3,7 +3,7 @@
 `python -m dev.bench.run --rounds 5 --seconds 3` prints a table and writes `bench.svg`. One limit is
 the floor, an empty endpoint of the same framework under the same server. The other is PostgreSQL
 under its own load generator, pgbench, which runs the statements of the service's repositories for
-one document each. All of them take turns, so that a machine that drifts slows each.
+one document each. They take turns, so that a machine that becomes slower slows all of them.
 """
 
 # ruff: noqa: S603 - every command is spelled out here
@@ -48,7 +48,7 @@ PLOT = Path(__file__).with_name("bench.svg")
 PATH = "/api/v1/configurations/"
 CONNECTIONS = (16, 64)
 START_SECONDS = 30
-COLD_SECONDS = 2  # until each connection of pgbench knows the tables and has compiled the triggers
+COLD_SECONDS = 2  # pgbench's connections need them to load the tables' definitions and triggers
 
 # Documents are told apart by a number of four digits. pgbench puts one of its own in the place of
 # this name, in string literals too.
@@ -119,7 +119,7 @@ def conditional(dsn: str) -> list[bytes]:
 
 @contextmanager
 def serving(app: str, **environment: str) -> Iterator[int]:
-    """The port of the loopback on which `app` is served, as in production.
+    """The port of the loopback on which `app` is served, with the options of production.
 
     Raises NotMeasured where it does not start.
     """
@@ -128,7 +128,7 @@ def serving(app: str, **environment: str) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", app, "--workers=2", f"--port={port}"]
     process = subprocess.Popen(
-        [*command, "--no-access-log", "--log-level=warning"],
+        [*command, "--no-access-log", "--log-level=warning", "--ws=none"],
         cwd=HERE,
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
@@ -144,7 +144,7 @@ def serving(app: str, **environment: str) -> Iterator[int]:
 
 
 def _warms_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it answers; a second of that, until the second worker serves too."""
+    """Whether it answers. It is asked for a second, so that its second worker serves too."""
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         with suppress(OSError):
@@ -166,11 +166,14 @@ def repository(operation: str) -> Any:
 
 
 class Asked(Exception):
-    """What a repository asks of the database, in the place of an answer."""
+    """Raised in the place of an answer: what a repository asks of the database."""
+
+    def __init__(self, sql: str, values: database.Values) -> None:
+        self.sql, self.values = sql, values
 
 
 def statement(call: Coroutine[Any, Any, Any]) -> str:
-    """What this call of a repository sends to PostgreSQL when it is gathered with no other."""
+    """What this call of a repository sends to PostgreSQL, in a batch of its own."""
 
     async def ask(sql: str, values: database.Values) -> NoReturn:
         raise Asked(sql, values)
@@ -179,9 +182,10 @@ def statement(call: Coroutine[Any, Any, Any]) -> str:
         with patch.multiple(database, read_batched=ask, write_batched=ask):
             asyncio.run(call)
     except Asked as asked:
-        sql, values = asked.args
-    lists = batching.in_lists([values], None)
-    return str(sql % {name: adapt(value).getquoted().decode() for name, value in lists.items()})
+        lists = batching.in_lists([asked.values], None)
+        literals = {name: adapt(value).getquoted().decode() for name, value in lists.items()}
+        return asked.sql % literals
+    raise NotMeasured("a repository no longer asks the database for many at once")
 
 
 def script(sql: str) -> str:
@@ -246,7 +250,7 @@ def measured(rounds: int, seconds: int) -> Taken:
         filled_database(settings().direct_url) as dsn,
         serving("main:app", DATABASE_URL=dsn, DATABASE_DIRECT_URL=dsn, API_TOKENS="") as service,
         serving("dev.bench.floor:app") as least,
-        # A process that has nothing else to do. Ctrl-C is for this one here to hear.
+        # A process that does nothing else. Ctrl-C ends it by way of this one.
         ProcessPoolExecutor(
             1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
         ) as loader,
@@ -326,7 +330,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=positive, default=5, help="how many; medians are told")
     parser.add_argument("--seconds", type=positive, default=3, help="how long each measurement is")
     given = parser.parse_args(arguments)
-    # Whatever ends it, it leaves nothing behind.
+    # As an exception, so that processes and database are cleared away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("\nbench: terminated"))
     try:
         taken = measured(given.rounds, given.seconds)
