@@ -532,20 +532,6 @@ def test_a_statement_that_had_to_wait_has_less_time_at_the_server(
     assert 150_000 < int(limit[1]) <= 160_000
 
 
-def test_work_that_grows_with_the_rows_may_take_longer_but_not_wait_longer_for_a_lock(
-    server: Server,
-) -> None:
-    server.answers = [[]]
-    during(lambda: database.write("many", timeouts=6), database_timeout_seconds=100)
-    limits = re.fullmatch(
-        r"select set_config\('statement_timeout', '(\d+)', true\),"
-        r" set_config\('lock_timeout', '90000', true\);many",
-        server.statements[0],
-    )
-    assert limits
-    assert 550_000 < int(limits[1]) <= 590_000
-
-
 def test_a_read_that_is_not_answered_in_time_is_unavailable(server: Server) -> None:
     server.answers = [silence]
     with pytest.raises(Unavailable) as raised:

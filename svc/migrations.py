@@ -228,16 +228,20 @@ def missing(applied: Iterable[str]) -> list[str]:
     return [name for name in _names() if name not in done]
 
 
+def are_applied(database: connection) -> bool:
+    """Whether none is missing."""
+    return not missing(name for name, _, _ in applied(database).values())
+
+
 def obstacle(dsn: str) -> str | None:
     """Why the service is not ready, in a line; None where it is."""
     try:
         with _connected(dsn) as database:
-            waiting = missing(name for name, _, _ in applied(database).values())
+            if are_applied(database):
+                return None
     except psycopg2.Error as error:
         return _first_line(error)
-    if waiting:
-        return f"{len(waiting)} migrations are pending: run `python -m migrations`"
-    return None
+    return "a migration is pending: run `python -m migrations`"
 
 
 def _first_line(error: MigrationError | psycopg2.Error) -> str:

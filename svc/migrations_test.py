@@ -456,8 +456,8 @@ def test_nothing_is_in_the_way_where_everything_is_applied(database: Database) -
 
 
 def test_pending_migrations_are_in_the_way(database: Database) -> None:
-    waiting = len(load())
-    assert str(migrations.obstacle("dsn")).startswith(f"{waiting} ")
+    database.records = [record(migration) for migration in load()[:-1]]
+    assert str(migrations.obstacle("dsn")).startswith("a migration is pending")
 
 
 def test_a_newer_database_is_in_nobody_s_way(database: Database) -> None:

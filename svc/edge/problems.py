@@ -66,7 +66,7 @@ def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
 
-def _unstorable(_: Request, error: database.Unstorable) -> JSONResponse:
+def _value_refused(_: Request, error: database.ValueRefused) -> JSONResponse:
     return problem(400, str(error))
 
 
@@ -142,7 +142,7 @@ def install(app: FastAPI) -> None:
     """Makes `app` answer every error as problem details."""
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(database.Unavailable, _unavailable)  # type: ignore[arg-type]
-    app.add_exception_handler(database.Unstorable, _unstorable)  # type: ignore[arg-type]
+    app.add_exception_handler(database.ValueRefused, _value_refused)  # type: ignore[arg-type]
     app.add_exception_handler(ClientDisconnect, _hung_up)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _refused)  # type: ignore[arg-type]
     app.add_middleware(UnexpectedErrors)

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import re
 import resource
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -16,6 +18,8 @@ import psycopg2
 import pytest
 
 from conftest import HAS_PROC, Postgres, Server, resident_kib
+from postgres.listening import REFRESH_SECONDS
+from test.test_faults import eventually
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -548,6 +552,11 @@ def test_no_change_is_skipped_or_told_twice_under_faults(
             server.stop()
 
 
+def waiting(server: Server) -> int:
+    """How many watchers the service counts."""
+    return int(re.findall(r"^watchers (\d+)$", server.client.get("/metrics").text, re.M)[0])
+
+
 def raw_watcher(server: Server, path: str, tag: str) -> socket.socket:
     watcher = socket.create_connection(("127.0.0.1", server.port))
     watcher.sendall(
@@ -576,7 +585,7 @@ def test_a_crowd_of_watchers_costs_little_and_is_answered_at_once_by_a_change_or
             watchers.append(raw_watcher(server, path, tag))
             if number % 500 == 0:  # no faster than the service accepts them
                 server.client.get("/health")
-        time.sleep(1 + crowd / 1000)
+        eventually(lambda: waiting(server) == crowd)
         each = (resident_kib(server.process.pid) - before) / crowd
         begun = time.monotonic()
         assert server.client.get("/health").status_code == 200
@@ -595,7 +604,7 @@ def test_a_crowd_of_watchers_costs_little_and_is_answered_at_once_by_a_change_or
         if crowd >= 1000:  # a small crowd is lost in what the process allocates anyway
             assert each < 30
         last = [raw_watcher(server, path, new) for _ in range(min(crowd, 1000))]
-        time.sleep(1)
+        eventually(lambda: waiting(server) == len(last))
         begun = time.monotonic()
         server.process.terminate()
         for watcher in last:
@@ -610,3 +619,60 @@ def test_a_crowd_of_watchers_costs_little_and_is_answered_at_once_by_a_change_or
         if server.process.poll() is None:
             server.kill()
         server.client.close()
+
+
+@pytest.mark.faults
+def test_a_fleet_of_different_watchers_gets_one_change_and_none_is_turned_away(
+    postgres: Postgres, pytestconfig: pytest.Config
+) -> None:
+    fleet = max(400, int(pytestconfig.getoption("watchers")))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 3 * fleet + 1000), hard))
+    server = Server(DATABASE_URL=postgres.dsn, MAX_WATCHERS=str(fleet)).start()
+    over = threading.Event()
+
+    def ask(path: str) -> tuple[float, Counter[int]]:
+        """Asks again and again; the longest time that it took, and the statuses."""
+        longest, statuses = 0.0, Counter[int]()
+        with httpx.Client(base_url=server.client.base_url, timeout=30) as client:
+            while not over.wait(0.02):
+                begun = time.monotonic()
+                statuses[client.get(path).status_code] += 1
+                longest = max(longest, time.monotonic() - begun)
+        return longest, statuses
+
+    try:
+        team = Team(server.client)
+        team.write("shared", {"a": 1})
+        shared = f"/api/v1/config?application={team.name}&name=shared"
+        tag = server.client.get(shared).headers["etag"]
+        watchers = list[socket.socket]()
+        for number in range(fleet):
+            own = f"{shared}&name=own-{number}&optional=own-{number}"
+            watchers.append(raw_watcher(server, own, tag))
+            if number % 100 == 0:  # no faster than the service takes them in
+                server.client.get("/health")
+        eventually(lambda: waiting(server) == fleet)
+        time.sleep(REFRESH_SECONDS + 1)  # a refresh wakes nobody, or the look would be a 503
+        with ThreadPoolExecutor(2) as others:
+            health, applications = others.submit(ask, "/health"), others.submit(ask, APPLICATIONS)
+            begun = time.monotonic()
+            team.write("shared", {"a": 2})
+            answers = Counter[bytes]()
+            for watcher in watchers:
+                answers[watcher.makefile("rb").read(12)] += 1
+            took = time.monotonic() - begun
+            over.set()
+        for watcher in watchers:
+            watcher.close()
+        print(
+            f"{fleet} different watchers answered in {took:.1f} s, /health meanwhile within"
+            f" {1000 * health.result()[0]:.0f} ms, a list within"
+            f" {1000 * applications.result()[0]:.0f} ms"
+        )
+        assert answers == {b"HTTP/1.1 200": fleet}
+        assert set(health.result()[1]) == set(applications.result()[1]) == {200}
+        assert health.result()[0] < 2  # 0.2 s on an idle machine
+    finally:
+        over.set()
+        server.stop()

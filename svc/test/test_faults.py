@@ -299,7 +299,7 @@ def test_a_write_whose_confirmation_is_cut_off_is_unknown_and_not_repeated(
 def test_what_is_cut_off_while_it_is_asked_for_together_is_unknown_or_repeated(
     postgres: Postgres,
 ) -> None:
-    name = "config-service gathering"
+    name = "config-service batches"
     with (
         closing(Cutter(postgres.dsn, name)) as cutter,
         serving(cutter.dsn) as server,

@@ -1,9 +1,16 @@
 """An application of very many configurations goes as one, and everybody hears of it."""
 
-import psycopg2
-from psycopg2.extensions import connection
+import asyncio
 
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+from pydantic import SecretStr
+
+import database
+from config import Settings
 from conftest import Server
+from edge import metrics
 
 OWNER, CONFIGURATION = f"01BRZ3NDEA{1:016}", "01BRZ3NDEC{:016}".format
 
@@ -48,3 +55,23 @@ def test_few_notifications_name_every_configuration_that_changed(dsn: str, db: c
     named = [changed for payload in payloads for changed in payload.split()[1:]]
     assert sorted(named) == [CONFIGURATION(n) for n in range(1, count + 1)]
     assert len(payloads) < count / 100
+
+
+def test_a_write_may_take_several_time_outs_but_waits_no_longer_than_one_for_a_lock(
+    dsn: str, db: connection
+) -> None:
+    async def write() -> None:
+        settings = Settings(database_url=SecretStr(dsn), database_timeout_seconds=1)
+        async with database.opened(settings, database.Caller, metrics):
+            with pytest.raises(database.Unavailable, match="took too long"):
+                await database.write("select pg_sleep(2)")
+            await database.write("select pg_sleep(2)", timeouts=10)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(database.Unavailable, match="took too long"):
+                await database.write("select pg_advisory_xact_lock(1)", timeouts=10)
+            assert asyncio.get_running_loop().time() - began < 5
+
+    with db.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(1)")
+        asyncio.run(write())
+        cursor.execute("select pg_advisory_unlock(1)")

@@ -40,7 +40,7 @@ from dev.bench.load import TURN, TURNS, Figures, NotMeasured, figures, load, med
 from dev.bench.plot import Groups, plot
 from dev.postgres import Embedded
 from main import routers
-from postgres import batching
+from postgres.batching import Statement
 from wire.preconditions import entity_tag
 
 HERE = Path(__file__).parents[2]
@@ -182,7 +182,7 @@ def statement(call: Coroutine[Any, Any, Any]) -> str:
         with patch.multiple(database, read_batched=ask, write_batched=ask):
             asyncio.run(call)
     except Asked as asked:
-        lists = batching.in_lists([asked.values], None)
+        lists = Statement(asked.sql, None, "").in_lists([asked.values])
         literals = {name: adapt(value).getquoted().decode() for name, value in lists.items()}
         return asked.sql % literals
     raise NotMeasured("a repository no longer asks the database for many at once")

@@ -42,14 +42,15 @@ async def get_config(
     look = partial(repository.merge, application, name, optional, explain=explain)
     wait = wait_seconds(request, prefer)
     try:
-        found = await look()
         if wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(
-                found["application_id"],
                 look,
                 lambda found: not matches(if_none_match, f'"{found["opaque"]}"'),
                 wait,
+                lambda found: found["application_id"],
             )
+        else:
+            found = await look()
     except repository.NoSuchApplication:
         raise HTTPException(404, f"There is no application {application!r}.") from None
     except repository.NoSuchLayer as missing:
