@@ -45,10 +45,7 @@ async def read_batched(sql: str, values: Values) -> Row | None:
 
 async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:
     """The rows of a statement that changes something; committed once this returns. History names
-    the caller. Raises OutcomeUnknown too.
-
-    It may take `timeouts` times `database_timeout_seconds`, for work that grows with the rows.
-    """
+    the caller. Work that grows with the rows may take several time-outs. Raises OutcomeUnknown."""
     statement = _statement(sql)
     given = {**(values or {}), "confined_to": statement.confined_to, "actor": statement.actor}
     return await _opened().engine.pool.write(statement.by_actor(sql), given, timeouts=timeouts)

@@ -48,6 +48,7 @@ PLOT = Path(__file__).with_name("bench.svg")
 PATH = "/api/v1/configurations/"
 CONNECTIONS = (16, 64)
 START_SECONDS = 30
+WARM_UP_SECONDS = 1  # until the second worker serves too
 COLD_SECONDS = 2  # pgbench's connections need them to load the tables' definitions and triggers
 
 # Documents are told apart by a number of four digits. pgbench puts one of its own in the place of
@@ -144,11 +145,11 @@ def serving(app: str, **environment: str) -> Iterator[int]:
 
 
 def _warms_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it answers. It is asked for a second, so that its second worker serves too."""
+    """Whether it answers; it is asked for WARM_UP_SECONDS."""
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         with suppress(OSError):
-            load(port, [request("GET", "/health")], 200, CONNECTIONS[0], 1)
+            load(port, [request("GET", "/health")], 200, CONNECTIONS[0], WARM_UP_SECONDS)
             return True
         time.sleep(0.1)
     return False

@@ -191,7 +191,8 @@ def test_a_conditional_get_names_the_revision_of_its_document(
     ]
 
 
-def test_an_app_is_served_until_the_block_ends() -> None:
+def test_an_app_is_served_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "WARM_UP_SECONDS", 0.1)
     ports = list[int]()
 
     def use() -> None:
