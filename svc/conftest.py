@@ -44,11 +44,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.database)
+
+
 @pytest.fixture(scope="session")
 def seconds(pytestconfig: pytest.Config) -> float:
     """How long a test under faults goes on: short by default, `make test-faults` says otherwise."""
     given: float = pytestconfig.getoption("seconds")
     return given
+
+
+# What only /proc tells is left out where there is none, by a skip at the end that says so.
+HAS_PROC = Path("/proc/self/status").exists()
+
+
+def resident_kib(pid: int) -> int:
+    """The resident memory of a process, or 0 where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    return int(status.read_text().split("VmRSS:")[1].split()[0]) if HAS_PROC else 0
 
 
 def free_port() -> int:
@@ -84,7 +102,9 @@ class Listener:
     def answering(self, kind: str) -> Callable[..., Any]:
         """A replacement of `database.read` or `database.write`."""
 
-        async def answer(sql: str, values: database.Values | None = None) -> list[database.Row]:
+        async def answer(
+            sql: str, values: database.Values | None = None, **_: object
+        ) -> list[database.Row]:
             self.statements.append((kind, re.sub(r"\s+", " ", sql).strip(), values or {}))
             if self.error:
                 raise self.error
@@ -172,6 +192,18 @@ class Server:
         self._reader.join()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started. Not every system has /proc, and not every one has ps."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if listed.exists():
+        return [int(child) for child in listed.read_text().split()]
+    told = subprocess.run(
+        ["ps", "-A", "-o", "pid=", "-o", "ppid="], check=True, capture_output=True, text=True
+    )
+    rows = [line.split() for line in told.stdout.splitlines()]
+    return [int(child) for child, parent in rows if int(parent) == pid]
+
+
 class Postgres:
     """A PostgreSQL of the tests' own, to be killed and frozen."""
 
@@ -213,11 +245,10 @@ class Postgres:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        pid = (self._server.home / "data/postmaster.pid").read_text().split()[0]
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for process in [pid, *children]:
+        pid = int((self._server.home / "data/postmaster.pid").read_text().split()[0])
+        for process in [pid, *children(pid)]:
             with suppress(ProcessLookupError):
-                os.kill(int(process), number)
+                os.kill(process, number)
 
     def connect(self) -> connection:
         """A connection under autocommit."""
@@ -259,6 +290,8 @@ def dsn() -> str:
     with maintenance.cursor() as cursor:
         cursor.execute(f'drop database if exists "{name}" with (force)')
         cursor.execute(f'create database "{name}"')
+        # Quicker. What has to outlive a crash is tested on a server of its own.
+        cursor.execute(f'alter database "{name}" set synchronous_commit = off')
     maintenance.close()
     own = make_dsn(url, dbname=name)
     list(migrations.migrate(own))

@@ -43,12 +43,12 @@ async def read_batched(sql: str, values: Values) -> Row | None:
     return await _opened().engine.reads.ask(Statement(sql, confined_to(), ""), values)
 
 
-async def write(sql: str, values: Values | None = None) -> list[Row]:
+async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:
     """The rows of a statement that changes something; committed once this returns. History names
-    the caller. Raises OutcomeUnknown too."""
+    the caller. Work that grows with the rows may take several time-outs. Raises OutcomeUnknown."""
     statement = _statement(sql)
     given = {**(values or {}), "confined_to": statement.confined_to, "actor": statement.actor}
-    return await _opened().engine.pool.write(statement.by_actor(sql), given)
+    return await _opened().engine.pool.write(statement.by_actor(sql), given, timeouts=timeouts)
 
 
 async def write_batched(sql: str, values: Values) -> Row | None:

@@ -201,14 +201,15 @@ class _Statement:
     def _in_time(self) -> str:
         """The statement, with less time at PostgreSQL where some was spent before: it has to give
         up before the deadline, because only its word is certain."""
-        left = self._give_up_at - time.monotonic()
-        if left > 0.95 * self._pool.seconds:
+        left, usual = self._give_up_at - time.monotonic(), self._pool.seconds
+        if 0.95 * usual < left <= usual:
             return self._sql
-        milliseconds = max(1, int(1000 * max(left - 0.1 * self._pool.seconds, left / 2)))
+        milliseconds = max(1, int(1000 * max(left - 0.1 * usual, left / 2)))
+        lock_milliseconds = min(milliseconds, int(900 * usual))  # never longer than usual
         # In one message; each of its statements has a time-out of its own.
         return (
             f"select set_config('statement_timeout', '{milliseconds}', true),"
-            f" set_config('lock_timeout', '{milliseconds}', true);{self._sql}"
+            f" set_config('lock_timeout', '{lock_milliseconds}', true);{self._sql}"
         )
 
     def _meaning(self, error: psycopg2.Error, taken: connection) -> Exception:
@@ -271,13 +272,16 @@ class Pool:
         # Whoever joins a read that has not begun sees what a read of its own would see.
         return await asyncio.shield(statement.answer)
 
-    async def write(self, sql: str, values: Values, spent: float = 0) -> list[Row]:
-        """The rows of a statement that changes something; committed once this returns.
+    async def write(
+        self, sql: str, values: Values, spent: float = 0, *, timeouts: int = 1
+    ) -> list[Row]:
+        """The rows of a statement that changes something; committed once this returns. It may
+        take `timeouts` times as long as others.
 
         Raises what `errors` says, or psycopg2's own error.
         """
         statement = _Statement(self, sql, values, writes=True)
-        self._submit(statement, self.seconds - spent)
+        self._submit(statement, timeouts * self.seconds - spent)
         return await asyncio.shield(statement.answer)
 
     def begins(self, statement: _Statement) -> None:

@@ -75,9 +75,8 @@ class Cost(NamedTuple):
 def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     """In the place of one of the database's functions: raises what is asked of it."""
 
-    async def ask(*asked: Any) -> None:
-        *_, sql, values = asked
-        raise Asked(how, sql, [values])
+    async def ask(sql: str, values: database.Values | None = None, **more: object) -> None:
+        raise Asked(how, sql, [values or {}])
 
     return ask
 
