@@ -6,7 +6,7 @@ keep every digit and only PostgreSQL ever parses them into values.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -23,11 +23,12 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectText:
-    """A JSON object as the text it was sent as."""
+class ObjectText(dict[str, Any]):
+    """A JSON object, with the `text` it was sent as."""
 
-    text: str
+    def __init__(self, text: str, members: Mapping[str, Any] | None = None) -> None:
+        super().__init__(members or {})
+        self.text = text
 
 
 class NotJson(ValueError):
@@ -131,7 +132,7 @@ class _Reader:
             start = past(":", past_space(at))
             value, end = self._decoder.raw_decode(text, start)
             if isinstance(value, dict):
-                spans[key] = ObjectText(text[start:end])
+                spans[key] = ObjectText(text[start:end], value)
             pairs.append((key, value))
             at = past_space(end)
         if past("}", at) != len(text):
