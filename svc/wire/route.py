@@ -28,7 +28,7 @@ from fastapi.utils import is_body_allowed_for_status_code
 from starlette.routing import Match
 from starlette.types import Scope
 
-from wire.documents import NotJson, Unstorable, read_object
+from wire.documents import Unreadable, read_object
 
 LARGE_BODY_BYTES = 64 * 1024
 
@@ -37,10 +37,8 @@ _QUICK = {
     *("path_params", "query_params", "header_params", "body_params", "path"),
     *("request_param_name", "response_param_name", "call", "use_cache", "cache_key"),
 }
-# The options `response_model_…` of a route.
-_RENDERING = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults", "exclude_none")
 
-type Given = dict[str, list[str]]
+Given = dict[str, list[str]]
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -138,16 +136,22 @@ def _quick(route: APIRoute) -> Handler:
     body_field, function, status = route.body_field, route.endpoint, route.status_code or 200
     request_name = route.dependant.request_param_name
     response_name = route.dependant.response_param_name
-    rendering = {name: getattr(route, f"response_model_{name}") for name in _RENDERING}
+    option = "response_model_"
+    rendering = {
+        name.removeprefix(option): value
+        for name, value in vars(route).items()
+        if name.startswith(option)
+    }
 
     async def quick(request: Request) -> Response:
         scope, values, errors = request.scope, dict[str, Any](), list[Any]()
         members = None if body_field is None else await _members(await request.body())
-        given = {
-            "path": {name: [value] for name, value in scope["path_params"].items()},
-            "query": _query(scope["query_string"], many),
-            "header": _headers(scope["headers"], headers),
-        }
+        query, sent = _query(scope["query_string"], many), Given()
+        for name, value in scope["headers"] if headers else []:
+            if name in headers:
+                sent.setdefault(name.decode(), []).append(value.decode("latin-1"))
+        path = {name: [value] for name, value in scope["path_params"].items()}
+        given = {"path": path, "query": query, "header": sent}
         for one in parameters:
             one.read(given[one.origin].get(one.alias), values, errors)
         if body_field is not None:
@@ -181,25 +185,26 @@ class _Parameter:
 
     field: ModelField
     name: str
-    origin: str
     alias: str
+    origin: str
+    location: tuple[str, str]
     many: bool
 
     @classmethod
     def of(cls, field: ModelField) -> "_Parameter":
         origin = field.field_info.in_.value  # type: ignore[attr-defined]
         alias = field.alias.lower() if origin == "header" else field.alias
-        return cls(field, field.name, origin, alias, is_sequence_field(field))
+        location = (origin, field.alias)
+        return cls(field, field.name, alias, origin, location, is_sequence_field(field))
 
     def read(self, given: list[str] | None, values: dict[str, Any], errors: list[Any]) -> None:
         """Puts the value into `values`, or what is wrong with it into `errors`."""
-        place = (self.origin, self.field.alias)
         if given is not None:
             value = given if self.many else given[0]
-            values[self.name], wrong = self.field.validate(value, values, loc=place)
+            values[self.name], wrong = self.field.validate(value, values, loc=self.location)
             errors.extend(wrong or [])
         elif self.field.required:
-            errors.extend(invalid(*place, detail="Field required").errors())
+            errors.extend(invalid(*self.location, detail="Field required").errors())
         else:
             values[self.name] = self.field.get_default()
 
@@ -211,13 +216,11 @@ async def _members(body: bytes) -> dict[str, Any]:
     try:
         large = len(body) > LARGE_BODY_BYTES
         return await to_thread(read_object, body) if large else read_object(body)
-    except NotJson as error:
-        raise invalid("body", detail=str(error)) from None
-    except Unstorable as error:
+    except Unreadable as error:
         raise RequestValidationError(
             [
-                {"type": "unstorable", "loc": ("body", *where), "msg": f"This {reason}"}
-                for where, reason in error.faults
+                {"type": "invalid", "loc": ("body", *where), "msg": detail}
+                for where, detail in error.faults
             ]
         ) from None
 
@@ -227,7 +230,7 @@ def _query(query: bytes, many: dict[str, bool]) -> Given:
 
     `many` has each that is declared, and whether it may be given more than once.
     """
-    given: Given = {}
+    given = Given()
     if not query:
         return given
     try:
@@ -242,14 +245,4 @@ def _query(query: bytes, many: dict[str, bool]) -> Given:
         if name in given and not many[name]:
             raise invalid("query", name, detail="This parameter counts once")
         given.setdefault(name, []).append(value)
-    return given
-
-
-def _headers(headers: list[tuple[bytes, bytes]], wanted: set[bytes]) -> Given:
-    """The values of the headers that are `wanted`, by their lower-case names."""
-    given: Given = {}
-    if wanted:
-        for name, value in headers:
-            if name in wanted:
-                given.setdefault(name.decode(), []).append(value.decode("latin-1"))
     return given

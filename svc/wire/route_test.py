@@ -455,6 +455,19 @@ def test_a_route_answers_what_fastapi_s_own_would(
     assert answer.content == expected.content
 
 
+def test_what_is_plain_spares_fastapi_s_walk_and_the_rest_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(**_: object) -> None:
+        raise HTTPException(418, "FastAPI's own handling.")
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+    assert OURS.get("/draft").status_code == 201
+    assert OURS.post("/whole", json={"part": PART}).status_code == 200
+    assert OURS.get("/depends", headers=OPEN).status_code == 418
+    assert OURS.get("/sync").status_code == 418
+
+
 def test_a_default_is_made_for_each_request() -> None:
     numbers = count()
     router = APIRouter(route_class=ExactRoute)
