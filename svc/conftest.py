@@ -60,10 +60,10 @@ def serve() -> Callable[[ModuleType], TestClient]:
     """Serves one slice: `serve(handler)` is a client of an app that has nothing else."""
 
     def serve(handler: ModuleType) -> TestClient:
-        app = FastAPI()
+        app = FastAPI(exception_handlers=problems.HANDLERS)
+        app.add_middleware(problems.UnexpectedErrors)
         app.state.settings = settings()
         app.include_router(handler.router)
-        problems.install(app)
         return TestClient(app)
 
     return serve

@@ -1,4 +1,3 @@
-import json
 import re
 from pathlib import Path
 
@@ -15,7 +14,7 @@ SCRIPT = Path(docs.__file__).with_name("docs_reference.js").read_text(encoding="
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI(title="Things", docs_url=None)
-    docs.install(app)
+    app.add_route("/docs", docs.get_docs)
     return app
 
 
@@ -64,7 +63,3 @@ def test_the_document_is_looked_for_behind_the_prefix_of_a_proxy(app: FastAPI) -
     for prefix, url in (("", "/openapi.json"), ("/config", "/config/openapi.json")):
         page = TestClient(app, root_path=prefix).get("/docs").text
         assert f"url: '{url}'" in page
-
-
-def test_the_page_is_no_operation_of_the_document(app: FastAPI) -> None:
-    assert "docs" not in json.dumps(app.openapi())

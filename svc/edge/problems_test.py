@@ -29,7 +29,7 @@ class Service:
     error: Exception
 
     def __init__(self) -> None:
-        app = FastAPI()
+        app = FastAPI(exception_handlers=problems.HANDLERS)
         things, others = APIRouter(), APIRouter()
         things.add_api_route("/things/{id}", self.fail, methods=["GET"])
         others.add_api_route("/things/{id}", self.fail, methods=["PUT"])
@@ -39,7 +39,7 @@ class Service:
         app.include_router(things)
         app.include_router(others)
         app.add_middleware(Paths)
-        problems.install(app)
+        app.add_middleware(problems.UnexpectedErrors)
         self.client = TestClient(app)
 
     async def fail(self) -> None:

@@ -38,9 +38,8 @@ async def make_thing(body: MakeThingRequest) -> Response:
     return Response(body.config, media_type="application/json")
 
 
-app = FastAPI()
+app = FastAPI(exception_handlers=problems.HANDLERS)
 app.include_router(router)
-problems.install(app)
 
 
 @pytest.fixture
