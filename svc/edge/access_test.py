@@ -197,6 +197,12 @@ def test_only_the_very_path_is_open(path: str) -> None:
     assert_unknown(ask(path=path))
 
 
+def test_the_prefix_of_a_proxy_is_no_part_of_a_path() -> None:
+    assert ask(path="/health", root_path="/config").status == 200
+    for path in ("/config/health", "/config"):
+        assert_unknown(ask(path=path, root_path="/config"))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_where_there_are_no_tokens_all_is_open_to_the_anonymous(method: str) -> None:
     for authorizations in ((), ("Bearer wrong",), ("Bearer a", "Bearer b")):
