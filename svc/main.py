@@ -30,7 +30,6 @@ from edge import (
     openapi,
     paths,
     problems,
-    scrape,
     shutdown,
 )
 
@@ -88,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in routers():
         app.include_router(router)
     app.add_route("/docs", docs.get_docs, include_in_schema=False)
-    app.add_route("/metrics", scrape.get_metrics, include_in_schema=False)
+    app.add_route("/metrics", metrics.get_metrics, include_in_schema=False)
     openapi.install(app, secured=bool(settings.api_tokens))
     return app
 

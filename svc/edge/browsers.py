@@ -25,10 +25,7 @@ class Browsers:
         async def guarding(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = [*message["headers"], _NO_SNIFFING]
-                for name, _ in headers:
-                    if name == _POLICY:
-                        break
-                else:
+                if _POLICY not in (name for name, _ in headers):
                     headers.append(_NOTHING_RUNS)
             await send(message)
 

@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-SCRIPT = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"
-STYLE = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css"
+# Where FastAPI's page has Swagger UI and its icon from.
+SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 ICON = "https://fastapi.tiangolo.com/img/favicon.png"
 
 _REFERENCE = Path(__file__).with_name("docs_reference.js").read_text(encoding="utf-8")
@@ -23,27 +23,22 @@ async def get_docs(request: Request) -> HTMLResponse:
     behind that would ever run.
     """
     prefix = request.scope.get("root_path", "").rstrip("/")
-    swagger = get_swagger_ui_html(
-        openapi_url=f"{prefix}/openapi.json",
-        title=request.app.title,
-        swagger_js_url=SCRIPT,
-        swagger_css_url=STYLE,
-        swagger_favicon_url=ICON,
-    )
+    title = request.app.title
+    swagger = get_swagger_ui_html(openapi_url=f"{prefix}/openapi.json", title=title)
     head = f"<head>\n<script>\n{_REFERENCE}</script>"
     page = bytes(swagger.body).decode().replace("<head>", head, 1)
     return HTMLResponse(page, headers={"Content-Security-Policy": _policy(page)})
 
 
 def _policy(page: str) -> str:
-    """Allows the scripts in the page by their hashes, three files by their addresses, and requests
-    to this service. Styles may stand anywhere: Swagger UI and our script make some."""
+    """What the page may load: its own scripts, by their hashes, Swagger UI, and this service.
+
+    Styles may stand anywhere, because Swagger UI and our script make some."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    hashes = " ".join(
-        f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts
-    )
+    hashes = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
     return (
-        f"default-src 'none'; script-src {hashes} {SCRIPT}; style-src 'unsafe-inline' {STYLE};"
+        f"default-src 'none'; script-src {allowed} {SWAGGER}; style-src 'unsafe-inline' {SWAGGER};"
         f" img-src 'self' data: {ICON}; connect-src 'self'; base-uri 'none'; form-action 'none';"
         " frame-ancestors 'none'"
     )

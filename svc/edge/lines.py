@@ -55,20 +55,18 @@ class Writer:
         while True:
             taken = [self._waiting.get()]
             taken += [self._waiting.get() for _ in range(self._waiting.qsize())]
-            lines = [one for one in taken if isinstance(one, str)]
-            self._write_out("".join(lines).encode(errors="backslashreplace"))
+            lines = "".join(one for one in taken if isinstance(one, str))
+            data = lines.encode(errors="backslashreplace")
+            try:
+                # Not by sys.stderr: its lock would be held as long as the reader is slow.
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:  # nobody reads any more
+                metrics.add("log_lines_dropped_total", amount=data.count(b"\n"))
             for one in taken:
                 if isinstance(one, Event):
                     one.set()
             time.sleep(PAUSE)
-
-    def _write_out(self, data: bytes) -> None:
-        # Not by sys.stderr: its lock would be held as long as the reader is slow.
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:  # nobody reads any more
-            metrics.add("log_lines_dropped_total", amount=data.count(b"\n"))
 
 
 @cache

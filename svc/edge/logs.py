@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from traceback import format_tb
-from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,14 @@ from database import Caller
 from edge import access, lines, metrics
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+# The line of a request, without `json.dumps`: no value has a character that JSON would escape.
+JSON_LINE = (
+    '{"time": "%(time)s", "level": "INFO", "message": "request", "request_id": "%(request_id)s",'
+    ' "method": "%(method)s", "route": "%(route)s", "status": %(status)d,'
+    ' "duration_ms": %(duration_ms).3f, "actor": "%(actor)s"}\n'
+)
+TEXT_LINE = "%(clock)s INFO    %(method)s %(route)s %(status)d %(duration_ms).3f ms %(actor)s\n"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -68,43 +75,12 @@ def _is_not_about_a_websocket(record: logging.LogRecord) -> bool:
     return Path(record.pathname).parent.name != "websockets"
 
 
-class Entry(NamedTuple):
-    """What the log tells of a request. No value needs to be escaped in JSON."""
-
-    request_id: str
-    method: str
-    route: str
-    status: int
-    duration_ms: float
-    actor: str
-
-
-def json_line(entry: Entry) -> str:
-    """The entry as JSON, without `json.dumps`: there is one for each request."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return (
-        f'{{"time": "{at}", "level": "INFO", "message": "request",'
-        f' "request_id": "{entry.request_id}", "method": "{entry.method}",'
-        f' "route": "{entry.route}", "status": {entry.status},'
-        f' "duration_ms": {entry.duration_ms:.3f}, "actor": "{entry.actor}"}}\n'
-    )
-
-
-def text_line(entry: Entry) -> str:
-    """The entry for a person at a terminal."""
-    at = datetime.now(UTC)
-    return (
-        f"{at:%H:%M:%S} INFO    {entry.method} {entry.route} {entry.status}"
-        f" {entry.duration_ms:.3f} ms {entry.actor}\n"
-    )
-
-
 class RequestLog:
     """Logs and counts each request, and sends its `X-Request-ID` back."""
 
     def __init__(self, app: ASGIApp, level: str, format: str) -> None:
         self._app = app
-        self._line = json_line if format == "json" else text_line
+        self._line = JSON_LINE if format == "json" else TEXT_LINE
         self._write = lines.writer().write
         self._is_on = level in {"DEBUG", "INFO"}
         # The prefix makes an id unique among all processes, the number within this one.
@@ -140,11 +116,21 @@ class RequestLog:
             method = scope.get("asked_as", scope["method"])
             method = method if method in METHODS else "other"
             route = _route(scope)
-            metrics.count_request(method, route, status, seconds)
+            labels = (("method", method), ("route", route), ("status", str(status)))
+            metrics.observe(metrics.DURATION, seconds, labels)
             if self._is_on:
-                actor = access.caller.get().actor
-                entry = Entry(request_id.decode(), method, route, status, seconds * 1000, actor)
-                self._write(self._line(entry))
+                at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                entry = {
+                    "time": at,
+                    "clock": at[11:19],
+                    "request_id": request_id.decode(),
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "duration_ms": seconds * 1000,
+                    "actor": access.caller.get().actor,
+                }
+                self._write(self._line % entry)
             access.caller.reset(before)
 
 

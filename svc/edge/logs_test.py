@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from database import Caller
-from edge import access, lines, logs, metrics, scrape
+from edge import access, lines, logs, metrics
 from edge.paths import Paths
 
 SECRET = "canary-of-the-path"
@@ -28,7 +28,7 @@ class Service:
     ) -> None:
         self.app = FastAPI()
         self.app.add_api_route("/things/{id}", self._thing, methods=["GET", "PUT"])
-        self.app.add_route("/metrics", scrape.get_metrics)
+        self.app.add_route("/metrics", metrics.get_metrics)
         self.app.add_middleware(logs.RequestLog, level=level, format=format)
         self.app.add_middleware(Paths)
         self.client = TestClient(self.app)

@@ -24,11 +24,13 @@ from functools import cache
 from mmap import mmap
 from pathlib import Path
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from starlette.requests import Request
+from starlette.responses import Response
+
 SLOTS = 65_536
 FOLDERS = "config-service-"
-# Seconds after which a folder without a living process is abandoned: its first may just start.
-ABANDONED_AFTER = 60
+# How long a new folder may have no living process: its first one may just be starting.
+STARTING_SECONDS = 60
 
 REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds"
 # The upper bounds of each histogram.
@@ -99,7 +101,7 @@ class Registry:
         sums: dict[str, Series] = defaultdict(lambda: defaultdict(float))
         for keys in self._folder.glob("*.keys"):
             file = keys.with_suffix(".values")
-            ended, values = not _is_live(file), memoryview(file.read_bytes()).cast("d")
+            ended, values = not _is_alive(file), memoryview(file.read_bytes()).cast("d")
             for slot, line in enumerate(keys.read_text().splitlines()):
                 name, labels = json.loads(line)
                 if not (ended and name in GAUGES):
@@ -113,13 +115,12 @@ class Registry:
         self._values.release()
         self._map.close()
         self._file.close()
-        if not any(map(_is_live, self._folder.glob("*.values"))):
-            shutil.rmtree(self._folder, ignore_errors=True)
+        _remove_unless_alive(self._folder)
 
 
-def _is_live(values: Path) -> bool:
-    """Whether the process that counts in this file lives: it holds the lock."""
-    with values.open("rb") as file:
+def _is_alive(values: Path) -> bool:
+    """Whether the process that counts in this file is alive: it holds the lock."""
+    with suppress(FileNotFoundError), values.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -127,16 +128,20 @@ def _is_live(values: Path) -> bool:
     return False
 
 
+def _remove_unless_alive(folder: Path) -> None:
+    """Removes the folder where no process of its family is alive."""
+    if not any(map(_is_alive, folder.glob("*.values"))):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _sweep(own: Path) -> None:
-    """Removes the folders of processes that were killed; the siblings' own stays."""
+    """Removes what killed processes of this user left, except the counters of the own family."""
     for folder in own.parent.glob(f"{FOLDERS}*"):
         with suppress(FileNotFoundError):  # another process sweeps too
             status = folder.lstat()
-            if folder == own or status.st_uid != os.geteuid():
-                continue
-            old = time.time() - status.st_mtime > ABANDONED_AFTER
-            if old and not any(map(_is_live, folder.glob("*.values"))):
-                shutil.rmtree(folder, ignore_errors=True)
+            settled = time.time() - status.st_mtime > STARTING_SECONDS
+            if folder != own and status.st_uid == os.geteuid() and settled:
+                _remove_unless_alive(folder)
 
 
 _registry: Registry | None = None
@@ -172,20 +177,16 @@ def observe(name: str, value: float, labels: Labels = ()) -> None:
     add(f"{name}_sum", labels, value)
 
 
-def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Counts one answered request, and how long it took; the total is the histogram's count."""
-    observe(DURATION, seconds, _request_labels(method, route, status))
-
-
-@cache
-def _request_labels(method: str, route: str, status: int) -> Labels:
-    return (("method", method), ("route", route), ("status", str(status)))
-
-
 @cache
 def _bounded(name: str, labels: Labels) -> list[Labels]:
     """The labels with each upper bound of the histogram."""
     return [(*labels, ("le", bound)) for bound in (*map(str, BUCKETS[name]), "+Inf")]
+
+
+async def get_metrics(_: Request) -> Response:
+    """Answers Prometheus."""
+    media_type = "text/plain; version=0.0.4; charset=utf-8"
+    return Response(exposition(), headers={"Content-Type": media_type})
 
 
 def exposition() -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from edge import metrics
 from edge.metrics import Registry
@@ -61,9 +63,15 @@ def samples(name: str) -> list[str]:
     return [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
 
 
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """Counts a request."""
+    labels = (("method", method), ("route", route), ("status", str(status)))
+    metrics.observe(metrics.DURATION, seconds, labels)
+
+
 @pytest.mark.usefixtures("counting")
 def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None:
-    metrics.count_request("GET", "/things", 200, 0.5)
+    request("GET", "/things", 200, 0.5)
     metrics.add(ERRORS, (("sqlstate", "23505"),))
     metrics.add("database_pool_size")
     metrics.add("database_pool_in_use")
@@ -154,7 +162,7 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
         ("GET", "/b", 200),
         ("GET", "/a", 404),
     ]:
-        metrics.count_request(method, route, status, 0.5)
+        request(method, route, status, 0.5)
     assert samples("http_requests_total") == [
         'http_requests_total{method="GET",route="/a",status="200"} 2',
         'http_requests_total{method="GET",route="/a",status="404"} 1',
@@ -175,7 +183,7 @@ def buckets(labels: str) -> dict[float, int]:
 def test_buckets_are_cumulative_and_the_last_is_the_count() -> None:
     durations = [0.0005, 0.001, 0.0011, 0.3, 0.5, 1, 59, 60, 61, 1000]
     for seconds in durations:
-        metrics.count_request("GET", "/a", 200, seconds)
+        request("GET", "/a", 200, seconds)
     labels = 'method="GET",route="/a",status="200"'
     told = buckets(labels)
     assert list(told) == [*metrics.BUCKETS[metrics.DURATION], math.inf]
@@ -191,9 +199,9 @@ def test_buckets_are_cumulative_and_the_last_is_the_count() -> None:
 
 @pytest.mark.usefixtures("counting")
 def test_each_route_has_buckets_of_its_own() -> None:
-    metrics.count_request("GET", "/a", 200, 0.5)
-    metrics.count_request("GET", "/a", 200, 100)
-    metrics.count_request("GET", "/b", 200, 100)
+    request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 100)
+    request("GET", "/b", 200, 100)
     assert buckets('method="GET",route="/a",status="200"')[60] == 1
     assert buckets('method="GET",route="/b",status="200"')[60] == 0
     assert buckets('method="GET",route="/b",status="200"')[math.inf] == 1
@@ -304,7 +312,7 @@ class Killed:
 
     def age(self) -> None:
         """Makes the folder look as if it had been made a while ago."""
-        then = time.time() - metrics.ABANDONED_AFTER - 1
+        then = time.time() - metrics.STARTING_SECONDS - 1
         os.utime(self.folder, (then, then))
 
     def kill(self) -> None:
@@ -381,13 +389,13 @@ def test_the_folder_goes_with_the_last_of_the_family(family: Family) -> None:
 
 def test_nothing_is_counted_outside_of_the_block(family: Family) -> None:
     metrics.add("watchers")
-    metrics.count_request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 0.5)
     with metrics.opened("1.2.3"):
         assert samples("watchers") == ["watchers 0"]
         assert samples("http_requests_total") == []
         metrics.add("watchers")
     metrics.add("watchers")
-    metrics.count_request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 0.5)
     assert list(family.tmp.iterdir()) == []
     assert all(line.startswith("# ") for line in metrics.exposition().splitlines())
     assert "# TYPE watchers gauge" in metrics.exposition()
@@ -398,3 +406,39 @@ def test_a_failure_within_the_block_ends_the_counting_too(family: Family) -> Non
         raise ZeroDivisionError
     assert list(family.tmp.iterdir()) == []
     assert samples("watchers") == []
+
+
+@pytest.fixture
+def client() -> TestClient:
+    app = FastAPI()
+    app.add_route("/metrics", metrics.get_metrics)
+    return TestClient(app)
+
+
+@pytest.mark.usefixtures("family")
+def test_the_metrics_are_answered_in_the_text_format_of_prometheus(client: TestClient) -> None:
+    with metrics.opened("1.2.3"):
+        metrics.add("watchers", amount=3)
+        answer = client.get("/metrics")
+        assert answer.text == metrics.exposition()
+    assert answer.status_code == 200
+    assert answer.headers.get_list("Content-Type") == ["text/plain; version=0.0.4; charset=utf-8"]
+    assert "\nwatchers 3\n" in answer.text
+
+
+@pytest.mark.usefixtures("family")
+def test_each_scrape_tells_the_numbers_of_its_moment(client: TestClient) -> None:
+    with metrics.opened("1.2.3"):
+        assert "\nwatchers 0\n" in client.get("/metrics").text
+        metrics.add("watchers")
+        assert "\nwatchers 1\n" in client.get("/metrics").text
+
+
+def test_where_nothing_is_counted_the_metrics_are_there_without_samples(client: TestClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert all(line.startswith("# ") for line in answer.text.splitlines())
+
+
+def test_metrics_are_only_read(client: TestClient) -> None:
+    assert client.post("/metrics").status_code == 405

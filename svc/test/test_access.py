@@ -275,6 +275,7 @@ def test_a_malformed_token_stops_the_start_without_repeating_it(dsn: str) -> Non
             capture_output=True,
             text=True,
             check=False,
+            timeout=30,
         )
         assert result.returncode == 1
         assert result.stderr.startswith("config: API_TOKENS: ")
