@@ -1,7 +1,9 @@
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 import config
 from config import Settings
@@ -16,11 +18,46 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 
-def test_every_setting_has_a_default() -> None:
-    settings = Settings()
-    assert settings.database_pool_size == 4
-    assert settings.max_body_bytes == 1024 * 1024
-    assert settings.database_url.get_secret_value().startswith("postgresql://")
+def defaults() -> dict[str, str]:
+    """The default of each setting as one would write it into the environment."""
+
+    def written(value: object) -> str:
+        if value is None or value == []:
+            return ""
+        if isinstance(value, SecretStr):
+            return value.get_secret_value()
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return {
+        name.upper(): written(field.get_default(call_default_factory=True))
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def test_the_example_file_has_every_setting_with_its_default() -> None:
+    lines = Path(config.__file__).with_name(".env.example").read_text().splitlines()
+    pairs = [line.split("=", 1) for line in lines if re.match(r"[A-Z_]+=", line)]
+    # Those of PostgreSQL itself are the Compose file's.
+    example = {name: value for name, value in pairs if not name.startswith("POSTGRES_")}
+    assert example == defaults()
+
+
+def rows_of_the_documentation() -> Iterator[tuple[str, str]]:
+    """Name and default of each row of the table of settings."""
+    here = Path(config.__file__).parent
+    for page in (here.parent / "README.md", here / "docs/operations.md"):
+        text = page.read_text() if page.exists() else ""
+        _, _, table = text.partition("| setting | default | meaning |\n| --- | --- | --- |\n")
+        yield from re.findall(r"\| `([A-Z_]+)` \| (.+?) \|", table.partition("\n\n")[0])
+
+
+def test_the_table_of_settings_has_every_setting_with_its_default() -> None:
+    written = {"empty": "", "as `DATABASE_URL`": ""}
+    told = {
+        name: written.get(default, default.strip("`"))
+        for name, default in rows_of_the_documentation()
+    }
+    assert told == defaults()
 
 
 def test_the_environment_beats_the_file_and_the_file_the_default(
@@ -34,11 +71,28 @@ def test_the_environment_beats_the_file_and_the_file_the_default(
     assert (settings.max_body_bytes, settings.database_pool_size) == (2048, 9)
 
 
+@pytest.mark.parametrize("value", [" ", "\t", ",", " , ", f"a:read:{'0' * 64},", "none"])
+def test_api_tokens_that_are_set_and_are_no_list_of_tokens_never_open_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    monkeypatch.setenv("API_TOKENS", value)
+    with pytest.raises(ValidationError):
+        Settings()
+    monkeypatch.delenv("API_TOKENS")
+    file = tmp_path / ".env"
+    file.write_text(f'API_TOKENS="{value}"\n')
+    monkeypatch.setitem(Settings.model_config, "env_file", file)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_TOKENS", "")
     monkeypatch.setenv("DATABASE_POOL_SIZE", "")
     monkeypatch.setenv("DATABASE_DIRECT_URL", "")
     assert Settings().database_pool_size == 4
     assert Settings().database_direct_url is None
+    assert Settings().api_tokens == []
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ import database
 import migrations
 from config import Settings, settings
 from dev.postgres import Embedded
-from edge import problems
+from edge import metrics, problems
 from test.answers import hold
 from wire.types import new_ulid
 
@@ -82,10 +82,10 @@ def serve() -> Callable[[ModuleType], TestClient]:
     """Serves one slice: `serve(handler)` is a client of an app that has nothing else."""
 
     def serve(handler: ModuleType) -> TestClient:
-        app = FastAPI()
+        app = FastAPI(exception_handlers=problems.HANDLERS)
+        app.add_middleware(problems.UnexpectedErrors)
         app.state.settings = settings()
         app.include_router(handler.router)
-        problems.install(app)
         return TestClient(app)
 
     return serve
@@ -384,7 +384,7 @@ class Repositories:
         assert self._is_open.wait(30)
 
     async def _serve(self) -> None:
-        async with database.opened(self._settings, lambda: self._caller):
+        async with database.opened(self._settings, lambda: self._caller, metrics):
             self._is_open.set()
             await self._is_done.wait()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
 
 import database
 import migrations
@@ -20,14 +21,15 @@ from config import Settings, settings
 from edge import (
     access,
     bodies,
+    browsers,
     docs,
     hangups,
+    lines,
     logs,
     metrics,
     openapi,
     paths,
     problems,
-    scrape,
     shutdown,
 )
 
@@ -47,7 +49,7 @@ def routers() -> list[APIRouter]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service, ready to be served; it opens its pool when it starts."""
+    """The service, ready to be served; it opens its database when it starts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
                 report = asyncio.create_task(_report(settings))
                 yield
                 report.cancel()
+        lines.writer().end()
 
     logs.install(settings.log_level, settings.log_format)
     app = FastAPI(
@@ -63,6 +66,17 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         summary="Configuration documents of many applications, safely edited and handed out.",
         lifespan=lifespan,
+        middleware=[  # the outermost first
+            Middleware(browsers.Browsers),
+            Middleware(paths.Paths),
+            Middleware(logs.RequestLog, level=settings.log_level, format=settings.log_format),
+            Middleware(problems.UnexpectedErrors),
+            Middleware(shutdown.Shutdown, settings.shutdown_seconds, database.stop_waiting),
+            Middleware(access.Access, settings.api_tokens, _open_paths(settings)),
+            Middleware(bodies.Bodies, limit=settings.max_body_bytes),
+            Middleware(hangups.Hangups),
+        ],
+        exception_handlers=problems.HANDLERS,
         redirect_slashes=False,
         separate_input_output_schemas=False,
         docs_url=None,
@@ -72,28 +86,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for router in routers():
         app.include_router(router)
-    docs.install(app)
-    scrape.install(app)
+    app.add_route("/docs", docs.get_docs, include_in_schema=False)
+    app.add_route("/metrics", metrics.get_metrics, include_in_schema=False)
     openapi.install(app, secured=bool(settings.api_tokens))
-    app.add_middleware(hangups.Hangups)
-    app.add_middleware(bodies.Bodies, limit=settings.max_body_bytes)
-    app.add_middleware(access.Access, policy=_policy(settings))
-    app.add_middleware(
-        shutdown.Shutdown, seconds=settings.shutdown_seconds, at_once=database.stop_waiting
-    )
-    problems.install(app)
-    app.add_middleware(logs.Requests, level=settings.log_level, format=settings.log_format)
-    app.add_middleware(paths.Paths)
     return app
 
 
-def _policy(settings: Settings) -> access.Policy:
-    open_paths = {"/health", "/health/ready"}
+def _open_paths(settings: Settings) -> set[str]:
+    """The paths that need no token."""
+    paths = {"/health", "/health/ready"}
     if settings.docs_public:
-        open_paths |= {"/docs", "/openapi.json"}
+        paths |= {"/docs", "/openapi.json"}
     if settings.metrics_public:
-        open_paths |= {"/metrics"}
-    return access.Policy(settings.api_tokens, frozenset(open_paths))
+        paths |= {"/metrics"}
+    return paths
 
 
 async def _report(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -16,11 +17,19 @@ import main
 import migrations
 from config import Settings
 from conftest import Listener
+from edge import lines
 
 FEATURES = main.HERE / "features"
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 NOBODY = "postgresql://nobody:hunter2@127.0.0.1:1/none"
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def drained() -> Iterator[None]:
+    """The log of a test is not written during the next one."""
+    yield
+    lines.writer().drain(10)
 
 
 def slices() -> list[Path]:
@@ -234,11 +243,63 @@ def test_where_several_refusals_apply_the_first_is_answered(
     assert client.request(method, path, headers=headers, content=body).status_code == status
 
 
-def test_the_body_limit_is_the_setting() -> None:
-    client = TestClient(main.create_app(configured(max_body_bytes=1024)))
+def test_two_services_in_one_process_have_settings_of_their_own() -> None:
+    small = TestClient(main.create_app(configured(max_body_bytes=1024)))
+    closed = TestClient(
+        main.create_app(configured(docs_public=False, api_tokens=f"ci:read:{'0' * 64}"))
+    )
     for size, status in ((1024, 400), (1025, 413)):
-        answer = client.post("/api/v1/applications", content=b"[" * size, headers=JSON)
+        answer = small.post("/api/v1/applications", content=b"[" * size, headers=JSON)
         assert answer.status_code == status
+    assert closed.post("/api/v1/applications", content=b"[" * 1025).status_code == 401
+    assert small.get("/docs").status_code == 200
+    assert closed.get("/docs").status_code == 401
+
+
+def test_only_the_settings_of_the_process_are_read_where_the_service_is_made() -> None:
+    readers = [
+        str(path.relative_to(main.HERE))
+        for room in ("wire", "edge", "postgres", "features")
+        for path in [main.HERE / "database.py", *(main.HERE / room).glob("**/*.py")]
+        if not path.stem.endswith("_test") and "config.settings" in set(imported(path))
+    ]
+    assert readers == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 200),
+        ("HEAD", "/health", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/api/v1/applications", 503),
+        ("GET", "/api/v1/applications?limit=no", 400),
+        ("GET", "/nowhere", 404),
+        ("POST", "/docs", 405),
+        ("POST", "/api/v1/applications", 415),
+    ],
+)
+def test_every_answer_forbids_a_browser_to_guess_its_type_and_to_run_it(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    assert_harmless(client.request(method, path), status)
+
+
+def assert_harmless(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    [policy] = answer.headers.get_list("Content-Security-Policy")
+    assert policy == "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+def test_an_unexpected_error_and_a_missing_token_are_answered_alike(
+    client: TestClient, listener: Listener
+) -> None:
+    listener.error = ZeroDivisionError()
+    assert_harmless(client.get("/api/v1/applications"), 500)
+    guarded = TestClient(main.create_app(configured(api_tokens=f"ci:read:{'0' * 64}")))
+    assert_harmless(guarded.get("/api/v1/applications"), 401)
 
 
 def test_the_service_starts_without_a_database_and_says_what_is_missing(

@@ -1,7 +1,6 @@
-"""Decides who may, before anything of the body is read. Default deny."""
+"""Decides which requests are served: those with a token that allows it, and a few open paths."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,36 +10,29 @@ from edge.tokens import Token, hash_of
 
 APPLICATIONS = "/api/v1/applications"
 
-# Who makes the request that is being answered.
-caller = ContextVar("caller", default=Caller())  # noqa: B039 - a tuple does not change
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The tokens that are known, and the paths that need none. Without a token, all is open."""
-
-    tokens: list[Token]
-    open_paths: frozenset[str]
+# Who makes the request that is being answered; the database is told.
+caller = ContextVar("caller", default=Caller())  # noqa: B039 - a tuple cannot be changed
 
 
 class Access:
-    """Answers 401 without a valid bearer token (RFC 6750), 403 with one that may not.
+    """Answers 401 without a valid bearer token (RFC 6750), and 403 where its scope is too little.
 
-    It looks at the path as it was decoded, and compares it exactly: the Host header has no part.
+    Without any token in the settings everything is open, and otherwise only `open_paths`. The path
+    is compared as it was decoded, exactly; the Host header has no part in it.
     """
 
-    def __init__(self, app: ASGIApp, policy: Policy) -> None:
-        self._app, self._open_paths = app, policy.open_paths
-        # Found by the hash: what a comparison's time tells of that helps nobody to its origin.
-        self._tokens = {token.hashed: token for token in policy.tokens}
+    def __init__(self, app: ASGIApp, tokens: list[Token], open_paths: set[str]) -> None:
+        self._app, self._open_paths = app, open_paths
+        # Looked up by their hashes: how long that takes tells nothing about the token itself.
+        self._tokens = {token.hashed: token for token in tokens}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on, or refuses it."""
+        """Passes one request on, or refuses it before anything of its body is read."""
         if scope["type"] != "http" or not self._tokens or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        token = self._token(given)
+        token = self._token(given[0]) if len(given) == 1 else None
         if token is None:
             detail = "This needs a valid bearer token."
             refusal = problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
@@ -54,6 +46,6 @@ class Access:
             return
         await refusal(scope, receive, send)
 
-    def _token(self, given: list[bytes]) -> Token | None:
-        scheme, _, text = given[0].partition(b" ") if len(given) == 1 else [b""] * 3
+    def _token(self, authorization: bytes) -> Token | None:
+        scheme, _, text = authorization.partition(b" ")
         return self._tokens.get(hash_of(text.strip())) if scheme.lower() == b"bearer" else None

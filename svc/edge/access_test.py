@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from database import Caller
-from edge.access import APPLICATIONS, Access, Policy, caller
+from edge.access import APPLICATIONS, Access, caller
 from edge.tokens import Token, hash_of
 
 WRITER, READER, CONFINED, CONFINED_READER = "of-the-writer", "of-the-reader", "of-one", "of-two"
@@ -18,8 +18,7 @@ TOKENS = [
     Token("confined-reader", "read", hash_of(CONFINED_READER.encode()), "shop"),
     Token("foreign", "write", hash_of(b"\xfc\xff"), None),
 ]
-POLICY = Policy(TOKENS, frozenset({"/health", "/metrics"}))
-OPEN = Policy([], frozenset())
+OPEN_PATHS = {"/health", "/metrics"}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]
 
 
@@ -44,7 +43,8 @@ def ask(
     *authorizations: str | bytes,
     path: str = "/things",
     method: str = "GET",
-    policy: Policy = POLICY,
+    tokens: list[Token] = TOKENS,
+    root_path: str = "",
 ) -> Answer:
     """Asks with these headers `Authorization`; it fails if anything of the body is read."""
     seen: list[Caller] = []
@@ -66,9 +66,10 @@ def ask(
         "type": "http",
         "method": method,
         "path": path,
+        "root_path": root_path,
         "headers": [(b"host", b"health"), *((b"authorization", value) for value in values)],
     }
-    asyncio.run(Access(app, policy)(scope, receive, send))
+    asyncio.run(Access(app, tokens, OPEN_PATHS)(scope, receive, send))
     start, *rest = sent
     body = b"".join(message["body"] for message in rest)
     return Answer(start["status"], dict(start["headers"]), body, seen[0] if seen else None)
@@ -196,10 +197,16 @@ def test_only_the_very_path_is_open(path: str) -> None:
     assert_unknown(ask(path=path))
 
 
+def test_the_prefix_of_a_proxy_is_no_part_of_a_path() -> None:
+    assert ask(path="/health", root_path="/config").status == 200
+    for path in ("/config/health", "/config"):
+        assert_unknown(ask(path=path, root_path="/config"))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_where_there_are_no_tokens_all_is_open_to_the_anonymous(method: str) -> None:
     for authorizations in ((), ("Bearer wrong",), ("Bearer a", "Bearer b")):
-        answer = ask(*authorizations, path=APPLICATIONS, method=method, policy=OPEN)
+        answer = ask(*authorizations, path=APPLICATIONS, method=method, tokens=[])
         assert (answer.status, answer.seen) == (200, ("anonymous", None))
 
 
@@ -216,7 +223,7 @@ def test_a_token_without_an_application_lifts_the_confinement_of_another() -> No
         async def send(_: Message) -> None:
             raise AssertionError("nothing is refused")
 
-        access = Access(app, POLICY)
+        access = Access(app, TOKENS, OPEN_PATHS)
         for token in (CONFINED, WRITER):
             headers = [(b"authorization", f"Bearer {token}".encode())]
             scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
@@ -239,5 +246,5 @@ def test_the_start_of_the_server_needs_no_token() -> None:
     async def send(_: Message) -> None:
         raise AssertionError("nothing is sent")
 
-    asyncio.run(Access(app, POLICY)(given, nothing, send))
+    asyncio.run(Access(app, TOKENS, OPEN_PATHS)(given, nothing, send))
     assert seen == [given]

@@ -13,7 +13,7 @@ from edge.bodies import Bodies
 LIMIT = 10
 JSON = ("content-type", "application/json")
 
-app = FastAPI()
+app = FastAPI(exception_handlers=problems.HANDLERS)
 
 
 @app.api_route("/bodies", methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
@@ -27,7 +27,6 @@ async def leave() -> dict[str, str]:
 
 
 app.add_middleware(Bodies, limit=LIMIT)
-problems.install(app)
 
 
 class Answer(NamedTuple):

@@ -1,24 +1,29 @@
 """One line of log for each request, and every other line in the same form."""
 
-import asyncio
 import json
 import logging
 import re
 import secrets
-import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from traceback import format_tb
-from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from database import Caller
-from edge import access, metrics
+from edge import access, lines, metrics
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+# The line of a request, without `json.dumps`: no value has a character that JSON would escape.
+JSON_LINE = (
+    '{"time": "%(time)s", "level": "INFO", "message": "request", "request_id": "%(request_id)s",'
+    ' "method": "%(method)s", "route": "%(route)s", "status": %(status)d,'
+    ' "duration_ms": %(duration_ms).3f, "actor": "%(actor)s"}\n'
+)
+TEXT_LINE = "%(clock)s INFO    %(method)s %(route)s %(status)d %(duration_ms).3f ms %(actor)s\n"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
@@ -53,58 +58,34 @@ class TextLines(logging.Formatter):
 
 def install(level: str, format: str) -> None:
     """Makes all loggers, uvicorn's too, write to standard error in this form."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(lines.writer())
     handler.setFormatter(JsonLines() if format == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler])
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # The requests are told below, by their route: a path would hold what was looked for.
+    # Requests are logged below by their routes: uvicorn's lines hold the path and the query, those
+    # about a WebSocket at the level DEBUG the headers too.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
+    logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_websocket)
 
 
-class Request(NamedTuple):
-    """What is told of a request. No field has a character that JSON would have to escape."""
-
-    request_id: str
-    method: str
-    route: str
-    status: int
-    duration_ms: float
-    actor: str
+def _is_not_about_a_websocket(record: logging.LogRecord) -> bool:
+    return Path(record.pathname).parent.name != "websockets"
 
 
-def json_line(it: Request) -> str:
-    """The line of a request as JSON; put together by hand, for there is one with each request."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return (
-        f'{{"time": "{at}", "level": "INFO", "message": "request",'
-        f' "request_id": "{it.request_id}", "method": "{it.method}", "route": "{it.route}",'
-        f' "status": {it.status}, "duration_ms": {it.duration_ms:.3f}, "actor": "{it.actor}"}}\n'
-    )
-
-
-def text_line(it: Request) -> str:
-    """The line of a request for a person at a terminal."""
-    at = datetime.now(UTC)
-    return (
-        f"{at:%H:%M:%S} INFO    {it.method} {it.route} {it.status}"
-        f" {it.duration_ms:.3f} ms {it.actor}\n"
-    )
-
-
-class Requests:
+class RequestLog:
     """Logs and counts each request, and sends its `X-Request-ID` back."""
 
     def __init__(self, app: ASGIApp, level: str, format: str) -> None:
         self._app = app
-        self._line = json_line if format == "json" else text_line
-        self._tells = level in {"DEBUG", "INFO"}
-        self._untold = list[str]()
-        first = secrets.token_hex(8)
-        # Unique by its first part, and cheap by its second.
-        self._ids = (f"{first}-{number}".encode() for number in count(1))
+        self._line = JSON_LINE if format == "json" else TEXT_LINE
+        self._write = lines.writer().write
+        self._is_on = level in {"DEBUG", "INFO"}
+        # The prefix makes an id unique among all processes, the number within this one.
+        prefix = secrets.token_hex(8)
+        self._ids = (f"{prefix}-{number}".encode() for number in count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on."""
@@ -112,19 +93,20 @@ class Requests:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = next(
-            (value for name, value in scope["headers"] if name == b"x-request-id"), b""
-        )
-        if not _REQUEST_ID.fullmatch(request_id):
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                request_id = value
+                break
+        else:
             request_id = next(self._ids)
         before = access.caller.set(Caller())
-        status = 499  # nobody was there to be answered
+        status = 499  # unless there is an answer: the client has gone
 
         async def noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id))
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
         try:
@@ -134,27 +116,26 @@ class Requests:
             method = scope.get("asked_as", scope["method"])
             method = method if method in METHODS else "other"
             route = _route(scope)
-            metrics.count_request(method, route, status, seconds)
-            if self._tells:
-                actor = access.caller.get().actor
-                it = Request(request_id.decode(), method, route, status, seconds * 1000, actor)
-                self._tell(self._line(it))
+            labels = (("method", method), ("route", route), ("status", str(status)))
+            metrics.observe(metrics.DURATION, seconds, labels)
+            if self._is_on:
+                at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                entry = {
+                    "time": at,
+                    "clock": at[11:19],
+                    "request_id": request_id.decode(),
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "duration_ms": seconds * 1000,
+                    "actor": access.caller.get().actor,
+                }
+                self._write(self._line % entry)
             access.caller.reset(before)
-
-    def _tell(self, line: str) -> None:
-        """Writes the line, with those that are told until the event loop comes round."""
-        if not self._untold:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._untold.append(line)
-
-    def _write(self) -> None:
-        lines, self._untold = "".join(self._untold), []
-        with suppress(OSError):  # who reads the log has gone; the answers were sent
-            sys.stderr.write(lines)
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route that was found, so that no value of the path is told."""
+    """The template of the route: what the client wrote into the path is not logged."""
     if "route" in scope:
         return str(scope["route"].path)
     return str(scope["path"]) if "endpoint" in scope else "unmatched"

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from database import Caller
-from edge import access, logs, metrics, scrape
+from edge import access, lines, logs, metrics
 from edge.paths import Paths
 
 SECRET = "canary-of-the-path"
@@ -21,18 +21,18 @@ LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 class Service:
-    """Some routes, and the lines that `Requests` writes about them."""
+    """Some routes, and the lines that `RequestLog` writes about them."""
 
     def __init__(
-        self, capsys: pytest.CaptureFixture[str], level: str = "INFO", format: str = "json"
+        self, capfd: pytest.CaptureFixture[str], level: str = "INFO", format: str = "json"
     ) -> None:
         self.app = FastAPI()
         self.app.add_api_route("/things/{id}", self._thing, methods=["GET", "PUT"])
-        scrape.install(self.app)
-        self.app.add_middleware(logs.Requests, level=level, format=format)
+        self.app.add_route("/metrics", metrics.get_metrics)
+        self.app.add_middleware(logs.RequestLog, level=level, format=format)
         self.app.add_middleware(Paths)
         self.client = TestClient(self.app)
-        self._capsys = capsys
+        self._capfd = capfd
 
     async def _thing(self, id: str) -> dict[str, str]:
         access.caller.set(Caller("writer"))
@@ -40,14 +40,15 @@ class Service:
 
     def line(self) -> dict[str, Any]:
         """The one line of the one request so far."""
-        [line] = written(self._capsys)
+        [line] = written(self._capfd)
         told: dict[str, Any] = json.loads(line)
         return told
 
 
-def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def written(capfd: pytest.CaptureFixture[str]) -> list[str]:
     """The lines on standard error, none of which may hold a secret."""
-    printed = capsys.readouterr()
+    lines.writer().drain(10)
+    printed = capfd.readouterr()
     assert printed.out == ""
     assert SECRET not in printed.err
     assert printed.err == "" or printed.err.endswith("\n")
@@ -55,8 +56,8 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.fixture
-def service(capsys: pytest.CaptureFixture[str]) -> Service:
-    return Service(capsys)
+def service(capfd: pytest.CaptureFixture[str]) -> Service:
+    return Service(capfd)
 
 
 async def nothing() -> Message:
@@ -65,6 +66,13 @@ async def nothing() -> Message:
 
 async def unsent(_: Message) -> None:
     raise AssertionError("nothing is sent")
+
+
+@pytest.fixture(autouse=True)
+def drained() -> Iterator[None]:
+    """No line of a test is written during the next one."""
+    yield
+    lines.writer().drain(10)
 
 
 def record(message: str, *values: object, level: int = logging.WARNING) -> logging.LogRecord:
@@ -106,9 +114,9 @@ def test_another_request_id_is_replaced_by_a_new_one(service: Service, sent: byt
 
 
 def test_every_request_without_an_id_gets_another_one_in_each_process(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    clients = [Service(capsys).client for _ in range(2)]
+    clients = [Service(capfd).client for _ in range(2)]
     ids = [client.get("/things/a").headers["X-Request-ID"] for client in clients for _ in range(5)]
     assert len(set(ids)) == 10
 
@@ -198,31 +206,31 @@ def test_a_request_is_counted_with_what_its_line_tells(
     ("level", "lines"), [("DEBUG", 1), ("INFO", 1), ("WARNING", 0), ("ERROR", 0)]
 )
 def test_every_request_is_counted_and_told_from_the_level_info_on(
-    capsys: pytest.CaptureFixture[str], level: str, lines: int
+    capfd: pytest.CaptureFixture[str], level: str, lines: int
 ) -> None:
-    answer = Service(capsys, level).client.get("/things/a", headers={"X-Request-ID": "mine"})
+    answer = Service(capfd, level).client.get("/things/a", headers={"X-Request-ID": "mine"})
     assert answer.headers["X-Request-ID"] == "mine"
-    assert len(written(capsys)) == lines
+    assert len(written(capfd)) == lines
     counted = 'http_requests_total{method="GET",route="/things/{id}",status="200"} 1'
     assert counted in metrics.exposition().splitlines()
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, ValueError])
 def test_who_was_never_answered_is_a_499_by_nobody(
-    capsys: pytest.CaptureFixture[str], error: type[BaseException]
+    capfd: pytest.CaptureFixture[str], error: type[BaseException]
 ) -> None:
     async def app(_: Scope, __: Receive, ___: Send) -> None:
         raise error(SECRET)
 
     scope = {"type": "http", "method": "GET", "path": f"/{SECRET}", "headers": []}
     with pytest.raises(error):
-        asyncio.run(logs.Requests(app, "INFO", "json")(scope, nothing, unsent))
-    [line] = map(json.loads, written(capsys))
+        asyncio.run(logs.RequestLog(app, "INFO", "json")(scope, nothing, unsent))
+    [line] = map(json.loads, written(capfd))
     assert (line["status"], line["route"], line["actor"]) == (499, "unmatched", "anonymous")
 
 
 def test_the_actor_of_one_request_is_not_that_of_the_next(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     seen: list[str] = []
 
@@ -232,7 +240,7 @@ def test_the_actor_of_one_request_is_not_that_of_the_next(
 
     async def twice() -> str:
         access.caller.set(Caller("before"))
-        requests = logs.Requests(app, "INFO", "json")
+        requests = logs.RequestLog(app, "INFO", "json")
         for _ in range(2):
             scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
             await requests(scope, nothing, unsent)
@@ -240,19 +248,19 @@ def test_the_actor_of_one_request_is_not_that_of_the_next(
 
     assert asyncio.run(twice()) == "before"
     assert seen == ["anonymous", "anonymous"]
-    assert [json.loads(line)["actor"] for line in written(capsys)] == ["writer", "writer"]
+    assert [json.loads(line)["actor"] for line in written(capfd)] == ["writer", "writer"]
 
 
-def test_what_is_not_http_passes_untouched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_http_passes_untouched(capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[tuple[Scope, Send]] = []
 
     async def app(scope: Scope, _: Receive, send: Send) -> None:
         seen.append((scope, send))
 
     given: Scope = {"type": "lifespan"}
-    asyncio.run(logs.Requests(app, "INFO", "json")(given, nothing, unsent))
+    asyncio.run(logs.RequestLog(app, "INFO", "json")(given, nothing, unsent))
     assert seen == [(given, unsent)]
-    assert written(capsys) == []
+    assert written(capfd) == []
 
 
 def test_any_other_line_is_json_with_its_time_level_and_message() -> None:
@@ -280,9 +288,9 @@ def test_the_text_of_an_exception_is_never_told(formatter: logging.Formatter) ->
     assert SECRET not in line
 
 
-def test_a_request_is_one_readable_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
-    Service(capsys, format="text").client.head(f"/things/{SECRET}")
-    [line] = written(capsys)
+def test_a_request_is_one_readable_line_of_text(capfd: pytest.CaptureFixture[str]) -> None:
+    Service(capfd, format="text").client.head(f"/things/{SECRET}")
+    [line] = written(capfd)
     expected = r"\d\d:\d\d:\d\d INFO    HEAD /things/\{id\} 200 \d+\.\d{3} ms writer"
     assert re.fullmatch(expected, line)
 
@@ -310,20 +318,20 @@ def install(level: str, format: str) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_all_loggers_write_json_to_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_loggers_write_json_to_standard_error_once(capfd: pytest.CaptureFixture[str]) -> None:
     install("INFO", "json")
     for name in ("uvicorn", "uvicorn.error", "config_service", "another"):
         logging.getLogger(name).warning("of %s", name)
-    told = [json.loads(line)["message"] for line in written(capsys)]
+    told = [json.loads(line)["message"] for line in written(capfd)]
     assert told == ["of uvicorn", "of uvicorn.error", "of config_service", "of another"]
 
 
 @pytest.mark.usefixtures("bare")
-def test_all_loggers_write_text_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_loggers_write_text_where_that_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
     install("INFO", "text")
     for name in ("uvicorn.error", "config_service"):
         logging.getLogger(name).warning("of %s", name)
-    first, second = written(capsys)
+    first, second = written(capfd)
     assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING of uvicorn\.error", first)
     assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING of config_service", second)
 
@@ -331,17 +339,35 @@ def test_all_loggers_write_text_where_that_is_asked_for(capsys: pytest.CaptureFi
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("format", ["json", "text"])
 def test_uvicorn_s_own_line_of_a_request_is_silenced(
-    capsys: pytest.CaptureFixture[str], format: str
+    capfd: pytest.CaptureFixture[str], format: str
 ) -> None:
     install("INFO", format)
     access = logging.getLogger("uvicorn.access")
     access.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", f"/things/{SECRET}", "1.1", 200)
-    assert written(capsys) == []
+    assert written(capfd) == []
     assert not access.hasHandlers()
 
 
 @pytest.mark.usefixtures("bare")
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["/uvicorn/protocols/websockets/websockets_sansio_impl.py", "/websockets/protocol.py"],
+)
+def test_uvicorn_s_lines_about_a_websocket_are_silenced(
+    capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    install("DEBUG", "text")
+    server = logging.getLogger("uvicorn.error")
+    values = ("127.0.0.1:1", f"/things/{SECRET}", 200)
+    about = ('%s - "WebSocket %s" %d', values, None)
+    server.handle(server.makeRecord(server.name, logging.INFO, path, 1, *about))
+    server.info("Started server process")
+    [line] = written(capfd)
+    assert line.endswith("INFO    Started server process")
+
+
+@pytest.mark.usefixtures("bare")
+def test_what_is_below_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
     install("WARNING", "text")
     logging.getLogger("config_service").info("below")
-    assert written(capsys) == []
+    assert written(capfd) == []

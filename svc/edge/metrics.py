@@ -1,17 +1,21 @@
 """Counts what happens, for Prometheus, in all worker processes of a service together.
 
 Each process counts in a file of its own, mapped into memory, in a folder that it shares with its
-siblings: whichever of them is scraped adds up all, also those that have ended, so that a counter
-never goes back.
+siblings. The one that is scraped adds up all files, also those of processes that have ended, so
+that a counter never goes back.
 """
 
+import fcntl
 import hashlib
 import json
 import math
 import multiprocessing
 import os
+import secrets
+import shutil
 import tempfile
 import threading
+import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,18 +24,36 @@ from functools import cache
 from mmap import mmap
 from pathlib import Path
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SLOTS = 65_536
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from starlette.requests import Request
+from starlette.responses import Response
 
+SLOTS = 65_536
+FOLDERS = "config-service-"
+# How long a new folder may have no living process: its first one may just be starting.
+STARTING_SECONDS = 60
+
+REQUESTS, DURATION = "http_requests_total", "http_request_duration_seconds"
+# The upper bounds of each histogram.
+BUCKETS: dict[str, tuple[float, ...]] = {
+    DURATION: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    "database_batch_size": (1, 2, 5, 10, 20, 50, 100),
+}
 # Name, type and help of each, in the order of the answer.
 METRICS = [
-    ("http_requests_total", "counter", "Requests that were answered."),
-    ("http_request_duration_seconds", "histogram", "How long the answers took."),
+    (REQUESTS, "counter", "Requests that were answered."),
+    (DURATION, "histogram", "How long the answers took."),
     ("database_pool_size", "gauge", "Connections that the pool may open."),
     ("database_pool_in_use", "gauge", "Connections that are running a statement."),
     ("database_errors_total", "counter", "Errors of PostgreSQL, by SQLSTATE."),
+    ("database_batch_size", "histogram", "How many requests a batch held."),
+    (
+        "database_batch_fallbacks_total",
+        "counter",
+        "Requests of a batch that were sent alone again.",
+    ),
+    ("background_failures_total", "counter", "Unexpected failures of background tasks, by task."),
     ("watchers", "gauge", "Requests that wait for a change."),
+    ("log_lines_dropped_total", "counter", "Log lines that nobody read in time."),
     ("config_service_build_info", "gauge", "The version, as a label; always 1."),
 ]
 GAUGES = {name for name, kind, _ in METRICS if kind == "gauge"}
@@ -48,16 +70,18 @@ class Registry:
     def __init__(self) -> None:
         # A parent hands its authkey, random bytes, to the workers that it starts, and to no other.
         family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()[:16]
-        self._folder = Path(tempfile.gettempdir(), f"config-service-{family}")
+        self._folder = Path(tempfile.gettempdir(), f"{FOLDERS}{family}")
+        _sweep(self._folder)
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        own = self._folder / str(os.getpid())
-        with own.with_suffix(".values").open("w+b") as file:
-            file.truncate(SLOTS * 8)
-            self._map = mmap(file.fileno(), SLOTS * 8)
+        # No process id: a later process may get the same one.
+        own = self._folder / secrets.token_hex(8)
+        self._file = own.with_suffix(".values").open("x+b")
+        # The lock says that the process lives: it goes with the process, however that ends.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.truncate(SLOTS * 8)
+        self._map = mmap(self._file.fileno(), SLOTS * 8)
         self._values = memoryview(self._map).cast("d")
-        self._keys = own.with_suffix(".keys").open("w")
-        self._live = own.with_suffix(".live")
-        self._live.touch()
+        self._keys = own.with_suffix(".keys").open("x")
         self._slots = dict[tuple[str, Labels], int]()
         self._lock = threading.Lock()
 
@@ -75,8 +99,8 @@ class Registry:
         """The series of each name; of processes that have ended, their gauges are left out."""
         sums: dict[str, Series] = defaultdict(lambda: defaultdict(float))
         for keys in self._folder.glob("*.keys"):
-            ended = not _is_live(keys)
-            values = memoryview(keys.with_suffix(".values").read_bytes()).cast("d")
+            file = keys.with_suffix(".values")
+            ended, values = not _is_alive(file), memoryview(file.read_bytes()).cast("d")
             for slot, line in enumerate(keys.read_text().splitlines()):
                 name, labels = json.loads(line)
                 if not (ended and name in GAUGES):
@@ -89,22 +113,34 @@ class Registry:
         self._keys.close()
         self._values.release()
         self._map.close()
-        self._live.unlink()
-        if not any(map(_is_live, self._folder.glob("*.keys"))):
-            for file in self._folder.iterdir():
-                file.unlink(missing_ok=True)
-            with suppress(OSError):
-                self._folder.rmdir()
+        self._file.close()
+        _remove_unless_alive(self._folder)
 
 
-def _is_live(keys: Path) -> bool:
-    """Whether the process of this file still counts: it has not ended, nor was it killed."""
-    with suppress(PermissionError):
+def _is_alive(values: Path) -> bool:
+    """Whether the process that counts in this file is alive: it holds the lock."""
+    with suppress(FileNotFoundError), values.open("rb") as file:
         try:
-            os.kill(int(keys.stem), 0)
-        except ProcessLookupError:
-            return False
-    return keys.with_suffix(".live").exists()
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _remove_unless_alive(folder: Path) -> None:
+    """Removes the folder where no process of its family is alive."""
+    if not any(map(_is_alive, folder.glob("*.values"))):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(own: Path) -> None:
+    """Removes what killed processes of this user left, except the counters of the own family."""
+    for folder in own.parent.glob(f"{FOLDERS}*"):
+        with suppress(FileNotFoundError):  # another process sweeps too
+            status = folder.lstat()
+            settled = time.time() - status.st_mtime > STARTING_SECONDS
+            if folder != own and status.st_uid == os.geteuid() and settled:
+                _remove_unless_alive(folder)
 
 
 _registry: Registry | None = None
@@ -112,11 +148,15 @@ _registry: Registry | None = None
 
 @contextmanager
 def opened(version: str) -> Iterator[None]:
-    """Counts for the time of the block; outside of one, nothing is counted."""
+    """Counts for the time of the block; outside of one, nothing is counted.
+
+    What is told from the start is told as 0, so that the first one counts as an increase.
+    """
     global _registry  # noqa: PLW0603 - there is one for each process
     _registry = Registry()
     _registry.version = version
-    add("watchers", amount=0)
+    for name in ("watchers", "log_lines_dropped_total"):
+        add(name, amount=0)
     try:
         yield
     finally:
@@ -130,23 +170,22 @@ def add(name: str, labels: Labels = (), amount: float = 1) -> None:
         _registry.add(name, labels, amount)
 
 
-def observe(name: str, value: float) -> None:
-    """Stub: the edge engineer's."""
-
-
-def count_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Counts one answered request, and how long it took."""
-    labels, bounded = _request_labels(method, route, status)
-    # The total is the sum of these.
-    add("http_request_duration_seconds", bounded[bisect_left(BUCKETS, seconds)])
-    add("http_request_duration_seconds_sum", labels, seconds)
+def observe(name: str, value: float, labels: Labels = ()) -> None:
+    """Counts `value` in the histogram `name` with these labels."""
+    add(name, _bounded(name, labels)[bisect_left(BUCKETS[name], value)])
+    add(f"{name}_sum", labels, value)
 
 
 @cache
-def _request_labels(method: str, route: str, status: int) -> tuple[Labels, list[Labels]]:
-    """The labels of a series, and with each bound of the histogram."""
-    labels = (("method", method), ("route", route), ("status", str(status)))
-    return labels, [(*labels, ("le", bound)) for bound in (*map(str, BUCKETS), "+Inf")]
+def _bounded(name: str, labels: Labels) -> list[Labels]:
+    """The labels with each upper bound of the histogram."""
+    return [(*labels, ("le", bound)) for bound in (*map(str, BUCKETS[name]), "+Inf")]
+
+
+async def get_metrics(_: Request) -> Response:
+    """Answers Prometheus."""
+    media_type = "text/plain; version=0.0.4; charset=utf-8"
+    return Response(exposition(), headers={"Content-Type": media_type})
 
 
 def exposition() -> str:
@@ -154,8 +193,8 @@ def exposition() -> str:
     sums = {}
     if _registry is not None:
         sums = _registry.sums()
-        for (*labels, _), number in sums.get("http_request_duration_seconds", {}).items():
-            sums["http_requests_total"][tuple(labels)] += number
+        for (*labels, _), number in sums.get(DURATION, {}).items():
+            sums[REQUESTS][tuple(labels)] += number
         sums["config_service_build_info"] = {(("version", _registry.version),): 1.0}
     lines = []
     for name, kind, about in METRICS:
@@ -171,9 +210,9 @@ def exposition() -> str:
 def _histogram(name: str, counts: Series, totals: Series) -> Iterator[str]:
     for labels, total in sorted(totals.items()):
         below = 0.0
-        for bound in (*map(str, BUCKETS), "+Inf"):
-            below += counts.get((*labels, ("le", bound)), 0)
-            yield _sample(f"{name}_bucket", (*labels, ("le", bound)), below)
+        for bounded in _bounded(name, labels):
+            below += counts.get(bounded, 0)
+            yield _sample(f"{name}_bucket", bounded, below)
         yield _sample(f"{name}_sum", labels, total)
         yield _sample(f"{name}_count", labels, below)
 

@@ -1,15 +1,21 @@
 import math
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from edge import metrics
 from edge.metrics import Registry
 
-OWN, SIBLING, THIRD = 4_000_001, 4_000_002, 4_000_003
 ERRORS = "database_errors_total"
 
 
@@ -18,39 +24,22 @@ class Family:
 
     def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.tmp = tmp
-        self.running = {OWN}
-        self._pid = OWN
         self._registries = list[Registry]()
         monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp))
-        monkeypatch.setattr(os, "getpid", lambda: self._pid)
-        monkeypatch.setattr(os, "kill", self._kill)
 
-    def _kill(self, pid: int, signal: int) -> None:
-        assert signal == 0
-        if pid not in self.running:
-            raise ProcessLookupError
-
-    def process(self, pid: int) -> Registry:
-        """What the process `pid` counts with."""
-        self._pid = pid
-        self.running.add(pid)
-        try:
-            registry = Registry()
-        finally:
-            self._pid = OWN
+    def process(self) -> Registry:
+        """What another process of the family counts with."""
+        registry = Registry()
         self._registries.append(registry)
         return registry
 
-    def close(self, registry: Registry, pid: int) -> None:
-        """Closes it as `pid`, which then ends."""
-        self._pid = pid
+    def close(self, registry: Registry) -> None:
+        """Ends the process that counts with it."""
         registry.close()
-        self._pid = OWN
-        self.running.discard(pid)
         self._registries.remove(registry)
 
     def end(self) -> None:
-        """Closes what is left open."""
+        """Ends those that are left."""
         for registry in self._registries:
             registry.close()
 
@@ -74,12 +63,21 @@ def samples(name: str) -> list[str]:
     return [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
 
 
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """Counts a request."""
+    labels = (("method", method), ("route", route), ("status", str(status)))
+    metrics.observe(metrics.DURATION, seconds, labels)
+
+
 @pytest.mark.usefixtures("counting")
 def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None:
-    metrics.count_request("GET", "/things", 200, 0.5)
+    request("GET", "/things", 200, 0.5)
     metrics.add(ERRORS, (("sqlstate", "23505"),))
     metrics.add("database_pool_size")
     metrics.add("database_pool_in_use")
+    metrics.observe("database_batch_size", 3)
+    metrics.add("database_batch_fallbacks_total", amount=2)
+    metrics.add("background_failures_total", (("task", "listening"),))
     lines = metrics.exposition().splitlines()
     expected = {
         "http_requests_total": "counter",
@@ -87,7 +85,11 @@ def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None
         "database_pool_size": "gauge",
         "database_pool_in_use": "gauge",
         "database_errors_total": "counter",
+        "database_batch_size": "histogram",
+        "database_batch_fallbacks_total": "counter",
+        "background_failures_total": "counter",
         "watchers": "gauge",
+        "log_lines_dropped_total": "counter",
         "config_service_build_info": "gauge",
     }
     told = [line.split()[2] for line in lines if line.startswith("# HELP ")]
@@ -143,9 +145,10 @@ def test_a_gauge_goes_down_as_well() -> None:
 
 
 @pytest.mark.usefixtures("counting")
-def test_the_version_and_no_watchers_are_told_from_the_start() -> None:
+def test_the_version_no_watchers_and_no_dropped_lines_are_told_from_the_start() -> None:
     assert samples("config_service_build_info") == ['config_service_build_info{version="1.2.3"} 1']
     assert samples("watchers") == ["watchers 0"]
+    assert samples("log_lines_dropped_total") == ["log_lines_dropped_total 0"]
 
 
 @pytest.mark.usefixtures("counting")
@@ -157,7 +160,7 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
         ("GET", "/b", 200),
         ("GET", "/a", 404),
     ]:
-        metrics.count_request(method, route, status, 0.5)
+        request(method, route, status, 0.5)
     assert samples("http_requests_total") == [
         'http_requests_total{method="GET",route="/a",status="200"} 2',
         'http_requests_total{method="GET",route="/a",status="404"} 1',
@@ -178,10 +181,10 @@ def buckets(labels: str) -> dict[float, int]:
 def test_buckets_are_cumulative_and_the_last_is_the_count() -> None:
     durations = [0.0005, 0.001, 0.0011, 0.3, 0.5, 1, 59, 60, 61, 1000]
     for seconds in durations:
-        metrics.count_request("GET", "/a", 200, seconds)
+        request("GET", "/a", 200, seconds)
     labels = 'method="GET",route="/a",status="200"'
     told = buckets(labels)
-    assert list(told) == [*metrics.BUCKETS, math.inf]
+    assert list(told) == [*metrics.BUCKETS[metrics.DURATION], math.inf]
     for bound, count in told.items():
         assert count == sum(seconds <= bound for seconds in durations), bound
     assert samples("http_request_duration_seconds_count") == [
@@ -194,16 +197,37 @@ def test_buckets_are_cumulative_and_the_last_is_the_count() -> None:
 
 @pytest.mark.usefixtures("counting")
 def test_each_route_has_buckets_of_its_own() -> None:
-    metrics.count_request("GET", "/a", 200, 0.5)
-    metrics.count_request("GET", "/a", 200, 100)
-    metrics.count_request("GET", "/b", 200, 100)
+    request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 100)
+    request("GET", "/b", 200, 100)
     assert buckets('method="GET",route="/a",status="200"')[60] == 1
     assert buckets('method="GET",route="/b",status="200"')[60] == 0
     assert buckets('method="GET",route="/b",status="200"')[math.inf] == 1
 
 
+@pytest.mark.usefixtures("counting")
+def test_a_histogram_may_have_no_labels_and_bounds_of_its_own() -> None:
+    for size in (1, 2, 3, 100, 101):
+        metrics.observe("database_batch_size", size)
+    bounds = [
+        ("1", 1),
+        ("2", 2),
+        ("5", 3),
+        ("10", 3),
+        ("20", 3),
+        ("50", 3),
+        ("100", 4),
+        ("+Inf", 5),
+    ]
+    assert samples("database_batch_size_bucket") == [
+        f'database_batch_size_bucket{{le="{bound}"}} {count}' for bound, count in bounds
+    ]
+    assert samples("database_batch_size_sum") == ["database_batch_size_sum 207"]
+    assert samples("database_batch_size_count") == ["database_batch_size_count 5"]
+
+
 def test_what_siblings_count_is_added_up_whichever_is_asked(family: Family) -> None:
-    first, second = family.process(SIBLING), family.process(THIRD)
+    first, second = family.process(), family.process()
     first.add(ERRORS, (("sqlstate", "only first"),), 1)
     first.add(ERRORS, (("sqlstate", "both"),), 2)
     second.add(ERRORS, (("sqlstate", "both"),), 3)
@@ -217,27 +241,27 @@ def test_what_siblings_count_is_added_up_whichever_is_asked(family: Family) -> N
 
 
 def test_the_exposition_tells_of_the_siblings_too(counting: Family) -> None:
-    sibling = counting.process(SIBLING)
+    sibling = counting.process()
     sibling.add("watchers", (), 2)
     metrics.add("watchers")
     assert samples("watchers") == ["watchers 3"]
 
 
 def test_another_family_counts_for_itself(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = family.process(SIBLING)
+    first = family.process()
     first.add("watchers", (), 1)
     process = metrics.multiprocessing.current_process()  # type: ignore[attr-defined]
     monkeypatch.setattr(process, "authkey", b"another")
-    assert family.process(THIRD).sums() == {}
+    assert family.process().sums() == {}
 
 
 def test_an_ended_process_keeps_its_counters_and_loses_its_gauges(family: Family) -> None:
-    lasting, ending = family.process(SIBLING), family.process(THIRD)
+    lasting, ending = family.process(), family.process()
     for registry in (lasting, ending):
         for name in metrics.GAUGES | {"http_requests_total", ERRORS}:
             registry.add(name, (), 1)
     assert {values[()] for values in lasting.sums().values()} == {2}
-    family.close(ending, THIRD)
+    family.close(ending)
     sums = {name: values[()] for name, values in lasting.sums().items()}
     assert sums == {
         "http_requests_total": 2,
@@ -249,20 +273,86 @@ def test_an_ended_process_keeps_its_counters_and_loses_its_gauges(family: Family
     }
 
 
-def test_a_process_of_somebody_else_runs(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry, other = family.process(SIBLING), family.process(THIRD)
-    other.add("watchers", (), 1)
+def test_a_process_that_gets_the_id_of_an_ended_one_takes_nothing_from_its_counters(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting = family.process()
+    monkeypatch.setattr(os, "getpid", lambda: 4_000_001)
+    ended = family.process()
+    ended.add(ERRORS, (), 2)
+    family.close(ended)
+    later = family.process()
+    later.add(ERRORS, (), 3)
+    assert lasting.sums() == {ERRORS: {(): 5}}
 
-    def forbidden(_: int, __: int) -> None:
-        raise PermissionError
 
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "kill", forbidden)
-        assert registry.sums() == {"watchers": {(): 1}}
+class Killed:
+    """A process of another family that counted and was killed: its folder has stayed."""
+
+    def __init__(self, tmp: Path) -> None:
+        script = """
+            from edge.metrics import Registry
+            registry = Registry()
+            registry.add("watchers", (), 1)
+            print("counting", flush=True)
+            input()
+        """
+        self._process = subprocess.Popen(  # noqa: S603 - a script of this test
+            [sys.executable, "-c", textwrap.dedent(script)],
+            cwd=Path(metrics.__file__).parents[1],
+            env=os.environ | {"TMPDIR": str(tmp)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == b"counting\n"
+        [self.folder] = tmp.iterdir()
+
+    def age(self) -> None:
+        """Makes the folder look as if it had been made a while ago."""
+        then = time.time() - metrics.STARTING_SECONDS - 1
+        os.utime(self.folder, (then, then))
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+
+def test_a_start_sweeps_the_folder_of_a_process_that_was_killed_and_of_no_other(
+    family: Family,
+) -> None:
+    other = Killed(family.tmp)
+    other.age()
+    registry = family.process()
+    family.close(registry)
+    assert list(family.tmp.iterdir()) == [other.folder]
+    other.kill()
+    registry = family.process()
+    assert other.folder not in family.tmp.iterdir()
+    family.close(registry)
+    assert list(family.tmp.iterdir()) == []
+
+
+def test_a_folder_that_was_just_made_is_not_swept(family: Family) -> None:
+    starting = family.tmp / "config-service-of-another-family"
+    starting.mkdir()
+    family.process()
+    assert starting.exists()
+
+
+def test_who_starts_after_all_of_its_family_were_killed_keeps_their_counters(
+    family: Family,
+) -> None:
+    killed = family.process()
+    killed.add(ERRORS, (), 2)
+    killed._file.close()  # as its end does
+    [folder] = family.tmp.iterdir()
+    os.utime(folder, (0, 0))
+    assert family.process().sums() == {ERRORS: {(): 2}}
 
 
 def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
-    sibling = family.process(SIBLING)
+    sibling = family.process()
     sibling.add("config_service_build_info", (("version", "1.2.3"),), 1)
     with metrics.opened("1.2.3"):
         told = samples("config_service_build_info")
@@ -270,9 +360,9 @@ def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
 
 
 def test_the_version_is_told_again_by_who_comes_after_an_ended_process(family: Family) -> None:
-    lasting, ended = family.process(SIBLING), family.process(THIRD)
+    lasting, ended = family.process(), family.process()
     ended.add("config_service_build_info", (("version", "1.2.3"),), 1)
-    family.close(ended, THIRD)
+    family.close(ended)
     assert "config_service_build_info" not in lasting.sums()
     with metrics.opened("1.2.3"):
         told = samples("config_service_build_info")
@@ -285,25 +375,25 @@ def test_the_folder_is_the_owner_s_alone(counting: Family) -> None:
 
 
 def test_the_folder_goes_with_the_last_of_the_family(family: Family) -> None:
-    first, second = family.process(SIBLING), family.process(THIRD)
+    first, second = family.process(), family.process()
     first.add("watchers", (), 1)
     second.add("watchers", (), 1)
-    family.close(first, SIBLING)
+    family.close(first)
     [folder] = family.tmp.iterdir()
     assert len(list(folder.glob("*.keys"))) == 2
-    family.close(second, THIRD)
+    family.close(second)
     assert list(family.tmp.iterdir()) == []
 
 
 def test_nothing_is_counted_outside_of_the_block(family: Family) -> None:
     metrics.add("watchers")
-    metrics.count_request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 0.5)
     with metrics.opened("1.2.3"):
         assert samples("watchers") == ["watchers 0"]
         assert samples("http_requests_total") == []
         metrics.add("watchers")
     metrics.add("watchers")
-    metrics.count_request("GET", "/a", 200, 0.5)
+    request("GET", "/a", 200, 0.5)
     assert list(family.tmp.iterdir()) == []
     assert all(line.startswith("# ") for line in metrics.exposition().splitlines())
     assert "# TYPE watchers gauge" in metrics.exposition()
@@ -314,3 +404,39 @@ def test_a_failure_within_the_block_ends_the_counting_too(family: Family) -> Non
         raise ZeroDivisionError
     assert list(family.tmp.iterdir()) == []
     assert samples("watchers") == []
+
+
+@pytest.fixture
+def client() -> TestClient:
+    app = FastAPI()
+    app.add_route("/metrics", metrics.get_metrics)
+    return TestClient(app)
+
+
+@pytest.mark.usefixtures("family")
+def test_the_metrics_are_answered_in_the_text_format_of_prometheus(client: TestClient) -> None:
+    with metrics.opened("1.2.3"):
+        metrics.add("watchers", amount=3)
+        answer = client.get("/metrics")
+        assert answer.text == metrics.exposition()
+    assert answer.status_code == 200
+    assert answer.headers.get_list("Content-Type") == ["text/plain; version=0.0.4; charset=utf-8"]
+    assert "\nwatchers 3\n" in answer.text
+
+
+@pytest.mark.usefixtures("family")
+def test_each_scrape_tells_the_numbers_of_its_moment(client: TestClient) -> None:
+    with metrics.opened("1.2.3"):
+        assert "\nwatchers 0\n" in client.get("/metrics").text
+        metrics.add("watchers")
+        assert "\nwatchers 1\n" in client.get("/metrics").text
+
+
+def test_where_nothing_is_counted_the_metrics_are_there_without_samples(client: TestClient) -> None:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert all(line.startswith("# ") for line in answer.text.splitlines())
+
+
+def test_metrics_are_only_read(client: TestClient) -> None:
+    assert client.post("/metrics").status_code == 405

@@ -2,10 +2,11 @@
 
 import logging
 import traceback
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -54,7 +55,7 @@ def _place(location: tuple[str | int, ...]) -> dict[str, str]:
     return {"pointer": pointer}
 
 
-def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     errors = [
         {**_place(tuple(one["loc"])), "detail": f"{one['msg']}."}
         for one in error.errors()[:MAX_ERRORS]
@@ -62,11 +63,11 @@ def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
     return problem(400, "The request is not valid: see errors.", errors=errors)
 
 
-def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
+async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
 
-def _value_refused(_: Request, error: database.ValueRefused) -> JSONResponse:
+async def _value_refused(_: Request, error: database.ValueRefused) -> JSONResponse:
     return problem(400, str(error))
 
 
@@ -81,11 +82,11 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-def _hung_up(_: Request, __: ClientDisconnect) -> JSONResponse:
+async def _hung_up(_: Request, __: ClientDisconnect) -> JSONResponse:
     return problem(400, "The client hung up before its body was complete.")
 
 
-def _refused(request: Request, error: HTTPException) -> JSONResponse:
+async def _refused(request: Request, error: HTTPException) -> JSONResponse:
     headers = dict(error.headers or {})
     detail = error.detail
     if error.status_code == 405:
@@ -138,11 +139,11 @@ def _named(error: Exception) -> str:
     return type(error).__name__ + (f" (SQLSTATE {sqlstate})" if sqlstate else "")
 
 
-def install(app: FastAPI) -> None:
-    """Makes `app` answer every error as problem details."""
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(database.Unavailable, _unavailable)  # type: ignore[arg-type]
-    app.add_exception_handler(database.ValueRefused, _value_refused)  # type: ignore[arg-type]
-    app.add_exception_handler(ClientDisconnect, _hung_up)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _refused)  # type: ignore[arg-type]
-    app.add_middleware(UnexpectedErrors)
+# FastAPI's `exception_handlers`.
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    RequestValidationError: _invalid,
+    database.Unavailable: _unavailable,
+    database.ValueRefused: _value_refused,
+    ClientDisconnect: _hung_up,
+    HTTPException: _refused,
+}

@@ -29,7 +29,7 @@ class Service:
     error: Exception
 
     def __init__(self) -> None:
-        app = FastAPI()
+        app = FastAPI(exception_handlers=problems.HANDLERS)
         things, others = APIRouter(), APIRouter()
         things.add_api_route("/things/{id}", self.fail, methods=["GET"])
         others.add_api_route("/things/{id}", self.fail, methods=["PUT"])
@@ -39,7 +39,7 @@ class Service:
         app.include_router(things)
         app.include_router(others)
         app.add_middleware(Paths)
-        problems.install(app)
+        app.add_middleware(problems.UnexpectedErrors)
         self.client = TestClient(app)
 
     async def fail(self) -> None:
@@ -189,7 +189,7 @@ def test_a_database_that_cannot_serve_is_a_503_with_retry_after(
 
 
 def test_what_the_database_cannot_keep_is_a_400(service: Service) -> None:
-    told = service.failing(database.Unstorable("It cannot be kept."))
+    told = service.failing(database.ValueRefused("It cannot be kept."))
     assert (told["status"], told["detail"]) == (400, "It cannot be kept.")
 
 

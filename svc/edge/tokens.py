@@ -19,10 +19,10 @@ _SHA_256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Who comes with it, what it lets him do, and the application it is confined to, if any.
+    """What is known of a bearer token: the client's name, what it may do, and where.
 
-    `application` is a name or an id; `hashed` the SHA-256 of the token's text, in lower-case
-    hexadecimal. The scope `write` implies `read`.
+    `hashed` is the SHA-256 of the token's text, in lower-case hexadecimal. `application`, a name or
+    an id, is the one that the token is confined to, if any. The scope `write` implies `read`.
     """
 
     name: str
@@ -32,12 +32,13 @@ class Token:
 
 
 def parse(text: str) -> list[Token]:
-    """The tokens of `name:scope:sha256[:application]`, several separated by commas.
+    """The tokens of a list `name:scope:sha256[:application]`, separated by commas.
 
-    Raises ValueError, which never repeats the text.
+    Anything else, an empty place between two commas too, raises a ValueError that never repeats the
+    text: a list that was damaged must not open the service.
     """
     tokens = []
-    for number, line in enumerate(filter(None, map(str.strip, text.split(","))), 1):
+    for number, line in enumerate(map(str.strip, text.split(",")), 1):
         name, scope, hashed, application = (line.split(":", 3) + [""] * 3)[:4]
         if not _NAME.fullmatch(name):
             raise ValueError(f"token {number} has no name of [A-Za-z0-9._-]")

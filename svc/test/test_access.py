@@ -1,12 +1,16 @@
 """Who may, who did, and how it is doing: tokens, the log and the metrics of a running service."""
 
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ import httpx
 import pytest
 from psycopg2.extensions import connection
 
-from conftest import Server
+from conftest import Server, free_port
 from edge.tokens import hash_of
 from test.test_hostile import get, raw
 
@@ -308,7 +312,8 @@ def test_the_documentation_tells_of_the_tokens(guarded: Guarded) -> None:
 
 
 def test_a_malformed_token_stops_the_start_without_repeating_it(dsn: str) -> None:
-    for value in ["canary", "a:read:canary", f"a:admin:{'0' * 64}", f"a:read:{'0' * 64}:"]:
+    lists = [f"a:admin:{'0' * 64}", f"a:read:{'0' * 64}:", f"a:read:{'0' * 64},"]
+    for value in ["canary", "a:read:canary", *lists, ",", " ", " , "]:
         result = subprocess.run(
             [sys.executable, "-m", "uvicorn", "main:app", "--port", "1"],
             cwd=Path(__file__).parents[1],
@@ -316,6 +321,7 @@ def test_a_malformed_token_stops_the_start_without_repeating_it(dsn: str) -> Non
             capture_output=True,
             text=True,
             check=False,
+            timeout=30,
         )
         assert result.returncode == 1
         assert result.stderr.startswith("config: API_TOKENS: ")
@@ -382,6 +388,127 @@ def test_the_log_can_be_text_for_a_person(dsn: str) -> None:
     assert any(
         re.search(r"INFO +GET /health 200 [\d.]+ ms anonymous", line) for line in server.lines
     )
+
+
+def upgrade(path: str, *headers: str) -> bytes:
+    """The request for a WebSocket, as a client's library sends it."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "Host: x",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("protocol", ["auto", "none"])
+def test_a_websocket_is_never_opened_and_passes_by_neither_access_nor_the_log(
+    dsn: str, protocol: str
+) -> None:
+    tokens = f"writer:write:{hash_of(WRITER.encode())}"
+    server = Server(DATABASE_URL=dsn, API_TOKENS=tokens, UVICORN_WS=protocol).start()
+    path = f"{APPLICATIONS}/canary-in-the-path?canary-in-the-query"
+    authorization = f"Authorization: Bearer {WRITER}"
+    try:
+        answers = [
+            raw(server, upgrade(path)),
+            raw(server, upgrade(path, authorization)),
+            raw(server, upgrade("/canary-in-the-path", authorization)),
+            raw(server, upgrade("/health")),
+        ]
+        route = f"{APPLICATIONS}/{{id}}"
+        counted = requests_total(server.client, route) + requests_total(server.client, "unmatched")
+    finally:
+        server.stop()
+    assert [answer.split(b" ")[1] for answer in answers] == [b"401", b"400", b"404", b"200"]
+    for answer in answers:
+        head = answer.lower().partition(b"\r\n\r\n")[0]
+        assert b"\r\nx-content-type-options: nosniff" in head
+        assert b"\r\ncontent-security-policy: default-src 'none'" in head
+    assert counted == 3
+    told = [
+        (line["method"], line["route"], line["status"], line["actor"])
+        for line in map(json.loads, server.lines)
+        if line["message"] == "request" and line["route"] != "/metrics"
+    ]
+    started = told.index(("GET", "unmatched", 401, "anonymous"))
+    assert told[started:] == [
+        ("GET", "unmatched", 401, "anonymous"),
+        ("GET", route, 400, "writer"),
+        ("GET", "unmatched", 404, "writer"),
+        ("GET", "/health", 200, "anonymous"),
+    ]
+    said = "".join(server.lines)
+    assert "canary" not in said
+    assert WRITER not in said
+
+
+def test_a_service_whose_log_nobody_reads_goes_on_and_ends_in_order(dsn: str) -> None:
+    reading, writing = os.pipe()
+    port = free_port()
+    service = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"DATABASE_URL": dsn},
+        stderr=writing,
+    )
+    os.close(writing)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            wait_for(client)
+            # Some 200 bytes each: several times what a pipe holds.
+            for _ in range(2000):
+                assert client.get("/health").status_code == 200
+            assert requests_total(client, "/health") >= 2000
+            assert scrape(client)["log_lines_dropped_total"] == 0
+        service.terminate()
+        service.wait(30)
+    finally:
+        service.kill()
+        service.wait()
+    with os.fdopen(reading, errors="replace") as log:
+        *whole, _ = log.readlines()
+    assert len(whole) > 50
+    assert all(json.loads(line) for line in whole)
+
+
+def wait_for(client: httpx.Client) -> None:
+    """Waits until the service serves."""
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(httpx.TransportError):
+            client.get("/health")
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_last_lines_of_the_log_are_those_of_the_end(dsn: str) -> None:
+    server = Server(DATABASE_URL=dsn).start()
+    server.stop()
+    messages = [json.loads(line)["message"] for line in server.lines]
+    assert messages[-2] == "Application shutdown complete."
+    assert messages[-1].startswith("Finished server process")
+
+
+def test_an_answer_at_the_end_of_the_service_forbids_a_browser_to_run_it_too(dsn: str) -> None:
+    server = Server(DATABASE_URL=dsn, SHUTDOWN_SECONDS="0.1").start()
+    request = (
+        f"POST {APPLICATIONS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Content-Length: 10\r\n\r\n{"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
+        slow.sendall(request.encode())
+        # Answered behind the request that is in flight by then.
+        server.client.get("/health")
+        server.stop()
+        answer = slow.recv(65536).lower()
+    assert answer.startswith(b"http/1.1 503 ")
+    assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+    assert b"\r\ncontent-security-policy: default-src 'none'" in answer
 
 
 # Metrics

@@ -62,9 +62,8 @@ async def make_thing(body: MakeThingRequest) -> Response:
     return Response(body.config, media_type="application/json")
 
 
-app = FastAPI()
+app = FastAPI(exception_handlers=problems.HANDLERS)
 app.include_router(router)
-problems.install(app)
 
 
 @pytest.fixture
@@ -391,9 +390,8 @@ def everything(route_class: type[APIRoute]) -> TestClient:
     async def guarded(body: Part, key: Annotated[str, Depends(deny)]) -> list[str]:
         return [body.name, key]
 
-    app = FastAPI()
+    app = FastAPI(exception_handlers=problems.HANDLERS)
     app.include_router(router)
-    problems.install(app)
     return TestClient(app)
 
 
@@ -527,10 +525,9 @@ def test_a_body_is_strict_whatever_else_a_route_declares(
 
 
 def served(*routers: APIRouter, **options: Any) -> TestClient:
-    app = FastAPI()
+    app = FastAPI(exception_handlers=problems.HANDLERS)
     for router in routers:
         app.include_router(router, **options)
-    problems.install(app)
     return TestClient(app)
 
 
