@@ -370,7 +370,7 @@ def test_where_several_refusals_apply_the_earlier_is_answered(api: httpx.Client)
 # Time: ten times the text costs some ten times the time, whatever the text is. Time that grows with
 # the square of the length would be a hundred times: the margin lies between the two.
 
-MARGIN = 4
+MARGIN = 5
 NO_TIME = 0.0002  # seconds that are too few to tell anything: less counts as this
 MOST_SECONDS = 60
 HEADER_SIZES = 1_600, 16_000
@@ -423,8 +423,8 @@ def hold_in_proportion(
     with at_most(MOST_SECONDS):
         least = max(min(cost(short) for _ in range(3)), NO_TIME)
         bound = MARGIN * least * sizes[1] / sizes[0]
-        # Other work on the machine may slow one down, but hardly all of them.
-        assert any(cost(long) < bound for _ in range(5)), (worst, bound)
+        # Other work on the machine may slow some of them down, but not all.
+        assert any(cost(long) < bound for _ in range(20)), (worst, bound)
 
 
 LISTS = [
