@@ -381,12 +381,15 @@ class Repositories:
         self._is_open, self._is_done = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
         self._thread.start()
-        assert self._is_open.wait(30)
+        self._is_open.wait()
 
     async def _serve(self) -> None:
-        async with database.opened(self._settings, lambda: self._caller, metrics):
+        try:
+            async with database.opened(self._settings, lambda: self._caller, metrics):
+                self._is_open.set()
+                await self._is_done.wait()
+        finally:
             self._is_open.set()
-            await self._is_done.wait()
 
     def __call__[T](self, call: Coroutine[Any, Any, T], **caller: str) -> T:
         """What `call` returns or raises, as if the request came from that caller."""

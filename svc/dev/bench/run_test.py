@@ -79,8 +79,8 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 def test_after_a_statement_was_taken_the_database_is_asked_again(listener: Listener) -> None:
     bench.statement(bench.repository("get_configuration").get("C", None))
     assert listener.statements == []
-    listener.rows = [{"revision": 7}]
-    assert asyncio.run(bench.repository("get_configuration").get("C", None)) == {"revision": 7}
+    listener.rows = [{"revision": 7, "body": "{}"}]
+    assert asyncio.run(bench.repository("get_configuration").get("C", None)) == listener.rows[0]
 
 
 def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> None:

@@ -28,13 +28,13 @@ def client(
         return {"revision": 7, "body": f'{{"id":"{id}","config":{{"rate":1.10}}}}'}
 
     async def wait(
-        id: str,
         look: Callable[[], Awaitable[dict[str, object]]],
         done: Callable[[dict[str, object]], bool],
         seconds: float,
+        watched: Callable[[dict[str, object]], str],
     ) -> dict[str, object]:
         found = await look()
-        waits.append((id, seconds, done(found), done({"revision": 8})))
+        waits.append((watched(found), seconds, done(found), done({"revision": 8})))
         return found
 
     monkeypatch.setattr(repository, "get", get)

@@ -37,12 +37,12 @@ class Database:
 
     async def wait(
         self,
-        id: str,
         look: Callable[[], Awaitable[Rows]],
         done: Callable[[Rows], bool],
         seconds: float,
+        watched: Callable[[Rows], str],
     ) -> Rows:
-        self.waits.append((id, seconds, done([]), done([{}])))
+        self.waits.append((watched([]), seconds, done([]), done([{}])))
         return await look()
 
 

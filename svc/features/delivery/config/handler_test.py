@@ -27,13 +27,13 @@ class Database:
 
     async def wait(
         self,
-        id: str,
         look: Callable[[], Awaitable[Found]],
         done: Callable[[Found], bool],
         seconds: float,
+        watched: Callable[[Found], str],
     ) -> Found:
-        other = {**self.found, "opaque": "def"}
-        self.waits.append((id, seconds, done(await look()), done(other)))
+        found, other = await look(), {**self.found, "opaque": "def"}
+        self.waits.append((watched(found), seconds, done(found), done(other)))
         return other
 
 
