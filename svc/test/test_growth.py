@@ -185,6 +185,8 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
     """Of each question, alike for every size, over tables that hold so many rows."""
     empty(db)
     with db.cursor() as cursor:
+        # Only what is flushed to disk can VACUUM mark as visible to all.
+        cursor.execute("set synchronous_commit = on")
         cursor.execute(LOAD, {"size": size})
         cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
         cursor.execute("select max(sequence) from configuration_revisions")

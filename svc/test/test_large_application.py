@@ -57,6 +57,27 @@ def test_few_notifications_name_every_configuration_that_changed(dsn: str, db: c
     assert len(payloads) < count / 100
 
 
+def test_a_session_that_has_changed_one_row_changes_very_many_by_a_plan_of_their_own(
+    db: connection,
+) -> None:
+    count = 30_000
+    with db.cursor() as cursor:
+        cursor.execute(LOAD, {"owner": OWNER, "count": count, "bytes": 0})
+        # Ends the test where the plan for one row, which takes minutes here, is kept.
+        cursor.execute(
+            "set statement_timeout = '30s'; set config_service.history_keep_revisions = 1"
+        )
+        for where in (f"id = '{CONFIGURATION(1)}'", "true", f"id = '{CONFIGURATION(2)}'"):
+            cursor.execute(
+                f"update configurations set comments = coalesce(comments, '') || 'x' where {where}"
+            )
+        cursor.execute("reset all")
+        cursor.execute(
+            "select revision, count(*) from configuration_revisions group by 1 order by 1"
+        )
+        assert cursor.fetchall() == [(2, count - 2), (3, 2)]
+
+
 def test_a_write_may_take_several_time_outs_but_waits_no_longer_than_one_for_a_lock(
     dsn: str, db: connection
 ) -> None:
