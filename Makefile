@@ -10,6 +10,12 @@ WATCHERS := 10000
 EXAMPLES := 200
 ROUNDS := 5
 
+# As they were given: neither make nor the shell expands anything in them.
+override NAME := $(value NAME)
+override SCOPE := $(value SCOPE)
+override APPLICATION := $(value APPLICATION)
+export NAME SCOPE APPLICATION
+
 # Empty where PATH has a uv that works: a shim may be there and lead nowhere.
 own_uv := $(shell uv --version >/dev/null 2>&1 || echo .tools/uv-$(uv_version)/bin/uv)
 # Empty where the virtual environment is there.
@@ -25,8 +31,8 @@ export UV_PYTHON := .venv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install new-venv db-up db-down db-reset migrate run test test-integration test-faults \
-	fuzz bench token lint clean
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-unit test-integration \
+	test-faults fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -41,7 +47,7 @@ db-up: install ## Start PostgreSQL on localhost, unless DATABASE_URL answers alr
 db-down: install ## Stop the PostgreSQL that db-up started; its data stays
 	@cd svc && uv run python -m dev.postgres down
 
-db-reset: db-up ## Replace the database by a fresh, migrated one
+db-reset: db-up ## Replace the database by a fresh one; FORCE=yes if db-up did not start its server
 	@cd svc && uv run python -m dev.postgres reset
 	@cd svc && uv run python -m migrations
 
@@ -51,11 +57,15 @@ migrate: db-up ## Apply the migrations that are pending
 
 run: migrate ## Serve on http://localhost:8000, reloading on change; Ctrl-C stops it
 	@echo "Starting the server"
-	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port 8000
+	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port 8000 --ws none
 
 test: migrate ## Run all tests, with coverage
 	@echo "Running all tests"
 	@cd svc && uv run python -m pytest --cov
+
+test-unit: install ## Run the tests that need no database
+	@echo "Running the unit tests"
+	@cd svc && uv run python -m pytest -m "not database and not faults and not fuzz"
 
 test-integration: migrate ## Run the integration tests only
 	@echo "Running the integration tests"
@@ -75,7 +85,7 @@ bench: migrate ## Measure the service beside its limits, and plot that: ROUNDS=5
 	@cd svc && uv run python -m dev.bench.run --rounds $(ROUNDS) --seconds $(SECONDS)
 
 token: install ## Make a bearer token: NAME=ci SCOPE=write, if confined APPLICATION=billing
-	@cd svc && uv run python -m edge.tokens "$(NAME)" "$(SCOPE)" $(if $(APPLICATION),"$(APPLICATION)")
+	@cd svc && uv run python -m edge.tokens "$$NAME" "$$SCOPE" $${APPLICATION:+"$$APPLICATION"}
 
 lint: install ## Check style and types
 	@cd svc && uvx $(ruff) check

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     require_if_match: bool = False
     history_keep_revisions: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    max_wait_seconds: Seconds = 60
+    max_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     max_watchers: Annotated[int, Field(ge=0)] = 10_000
     api_tokens: Annotated[list[Token], NoDecode, BeforeValidator(parse)] = Field(
         default=[], validate_default=False

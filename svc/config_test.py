@@ -101,6 +101,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("database_pool_size", 1, 100),
         ("database_queue_size", 0, 100_000),
         ("max_body_bytes", 1024, 64 * 1024 * 1024),
+        ("max_wait_seconds", 1, 3600),
     ],
 )
 def test_a_number_is_taken_up_to_its_limits(
@@ -123,6 +124,7 @@ def test_a_number_is_taken_up_to_its_limits(
         ("DATABASE_TIMEOUT_SECONDS", "nan"),
         ("DATABASE_TIMEOUT_SECONDS", "inf"),
         ("SHUTDOWN_SECONDS", "3601"),
+        ("MAX_WAIT_SECONDS", "0.5"),
         ("DATABASE_POOL_SIZE", "many"),
         ("LOG_LEVEL", "LOUD"),
         ("DATABASE_URL", "not a dsn"),

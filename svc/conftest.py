@@ -1,5 +1,6 @@
 """What tests share: a slice served by itself, a database that only listens, and the real thing."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,10 +13,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -24,12 +25,15 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from psycopg2.extensions import connection, make_dsn, parse_dsn
+from pydantic import SecretStr
 
 import database
 import migrations
 from config import Settings, settings
 from dev.postgres import Embedded
-from edge import problems
+from edge import metrics, problems
+from test.answers import hold
+from wire.types import new_ulid
 
 HERE = Path(__file__).parent
 
@@ -40,11 +44,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.database)
+
+
 @pytest.fixture(scope="session")
 def seconds(pytestconfig: pytest.Config) -> float:
     """How long a test under faults goes on: short by default, `make test-faults` says otherwise."""
     given: float = pytestconfig.getoption("seconds")
     return given
+
+
+# What only /proc tells is left out where there is none, by a skip at the end that says so.
+HAS_PROC = Path("/proc/self/status").exists()
+
+
+def resident_kib(pid: int) -> int:
+    """The resident memory of a process, or 0 where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    return int(status.read_text().split("VmRSS:")[1].split()[0]) if HAS_PROC else 0
 
 
 def free_port() -> int:
@@ -80,7 +102,9 @@ class Listener:
     def answering(self, kind: str) -> Callable[..., Any]:
         """A replacement of `database.read` or `database.write`."""
 
-        async def answer(sql: str, values: database.Values | None = None) -> list[database.Row]:
+        async def answer(
+            sql: str, values: database.Values | None = None, **_: object
+        ) -> list[database.Row]:
             self.statements.append((kind, re.sub(r"\s+", " ", sql).strip(), values or {}))
             if self.error:
                 raise self.error
@@ -107,13 +131,6 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     monkeypatch.setattr(database, "read_batched", stand_in.finding("read_batched"))
     monkeypatch.setattr(database, "write_batched", stand_in.finding("write_batched"))
     return stand_in
-
-
-def violation[E: psycopg2.IntegrityError](kind: type[E], constraint: str) -> E:
-    """The error of PostgreSQL for a violated constraint of this name."""
-    named = type(kind.__name__, (kind,), {"diag": SimpleNamespace(constraint_name=constraint)})
-    error: E = named()
-    return error
 
 
 class Server:
@@ -175,6 +192,18 @@ class Server:
         self._reader.join()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started. Not every system has /proc, and not every one has ps."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if listed.exists():
+        return [int(child) for child in listed.read_text().split()]
+    told = subprocess.run(
+        ["ps", "-A", "-o", "pid=", "-o", "ppid="], check=True, capture_output=True, text=True
+    )
+    rows = [line.split() for line in told.stdout.splitlines()]
+    return [int(child) for child, parent in rows if int(parent) == pid]
+
+
 class Postgres:
     """A PostgreSQL of the tests' own, to be killed and frozen."""
 
@@ -216,11 +245,10 @@ class Postgres:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        pid = (self._server.home / "data/postmaster.pid").read_text().split()[0]
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for process in [pid, *children]:
+        pid = int((self._server.home / "data/postmaster.pid").read_text().split()[0])
+        for process in [pid, *children(pid)]:
             with suppress(ProcessLookupError):
-                os.kill(int(process), number)
+                os.kill(process, number)
 
     def connect(self) -> connection:
         """A connection under autocommit."""
@@ -262,6 +290,8 @@ def dsn() -> str:
     with maintenance.cursor() as cursor:
         cursor.execute(f'drop database if exists "{name}" with (force)')
         cursor.execute(f'create database "{name}"')
+        # Quicker. What has to outlive a crash is tested on a server of its own.
+        cursor.execute(f'alter database "{name}" set synchronous_commit = off')
     maintenance.close()
     own = make_dsn(url, dbname=name)
     list(migrations.migrate(own))
@@ -285,8 +315,10 @@ def empty(db: connection) -> None:
 
 @pytest.fixture(scope="session")
 def server(dsn: str) -> Iterator[Server]:
-    """One service for all integration tests, whose log is held against its answers at the end."""
+    """One service for all integration tests. Its answers are held against its OpenAPI document, and
+    its log against its answers at the end."""
     running = Server(DATABASE_URL=dsn).start()
+    hold(running.client)
     yield running
     running.stop()
     lines = [json.loads(line) for line in running.lines]
@@ -303,6 +335,83 @@ def db(dsn: str) -> Iterator[connection]:
     yield looking
     empty(looking)
     looking.close()
+
+
+class Tables:
+    """The tests' own database: rows to begin with, and what is found there afterwards."""
+
+    def __init__(self, db: connection) -> None:
+        self._db = db
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        with self._db.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def application(self, name: str = "billing") -> str:
+        """Makes an application; its id."""
+        made = new_ulid()
+        self.rows("insert into applications (id, name) values (%s, %s)", made, name)
+        return made
+
+    def configuration(self, application: str, name: str = "production", config: str = "{}") -> str:
+        """Makes a configuration with that document, given as JSON text; its id."""
+        made = new_ulid()
+        self.rows(
+            "insert into configurations (id, application_id, name, config) values (%s, %s, %s, %s)",
+            *(made, application, name, config),
+        )
+        return made
+
+
+@pytest.fixture
+def tables(db: connection) -> Tables:
+    """The tests' own database, empty."""
+    return Tables(db)
+
+
+class Repositories:
+    """Runs what repositories do on the tests' own database, in an event loop of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._settings = Settings(database_url=SecretStr(dsn))
+        self._caller = database.Caller()
+        self._loop = asyncio.new_event_loop()
+        self._is_open, self._is_done = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
+        self._thread.start()
+        assert self._is_open.wait(30)
+
+    async def _serve(self) -> None:
+        async with database.opened(self._settings, lambda: self._caller, metrics):
+            self._is_open.set()
+            await self._is_done.wait()
+
+    def __call__[T](self, call: Coroutine[Any, Any, T], **caller: str) -> T:
+        """What `call` returns or raises, as if the request came from that caller."""
+        self._caller = database.Caller(**caller)
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._loop.call_soon_threadsafe(self._is_done.set)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def repositories(dsn: str) -> Iterator[Repositories]:
+    """The database of the slices, opened once for all tests of a module."""
+    opened = Repositories(dsn)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(repositories: Repositories, db: connection) -> Repositories:
+    """Runs a call of a repository on the tests' own database: `run(repository.get(id))`."""
+    return repositories
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with metrics.opened(VERSION):
-            async with database.opened(settings, access.caller.get):
+            async with database.opened(settings, access.caller.get, metrics):
                 report = asyncio.create_task(_report(settings))
                 yield
                 report.cancel()

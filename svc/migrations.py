@@ -11,14 +11,15 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import psycopg2
-from psycopg2.extensions import connection
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, cursor
 
 from config import settings
 
@@ -28,12 +29,6 @@ LOCK_WAIT_SECONDS = 120
 ATTEMPTS = 20
 
 _FILE = re.compile(r"(\d{3,})_[a-z0-9_]+\.sql")
-# Comments, strings and dollar-quoted bodies: a `begin` in there opens no transaction.
-_QUOTED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-_TRANSACTION_CONTROL = re.compile(
-    r"\s*(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b",
-    re.IGNORECASE,
-)
 
 
 class MigrationError(Exception):
@@ -71,8 +66,6 @@ def _read(path: Path) -> Migration:
     if not match:
         raise MigrationError(f"{path.name}: not a name such as 002_add_history.sql")
     sql = path.read_text("utf-8-sig").replace("\r\n", "\n")
-    if any(_TRANSACTION_CONTROL.match(one) for one in _QUOTED.sub(" ", sql).split(";")):
-        raise MigrationError(f"{path.name}: the runner begins and commits, not the file")
     return Migration(int(match[1]), path.name, sql, hashlib.sha256(sql.encode()).hexdigest())
 
 
@@ -163,12 +156,13 @@ def _apply(database: connection, migration: Migration) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 if migration.in_transaction:
-                    cursor.execute("begin")
-                    cursor.execute("set local lock_timeout = '2s'")
-                cursor.execute(migration.sql)
-                cursor.execute(record, row)
-                if migration.in_transaction:
+                    cursor.execute("begin; set local lock_timeout = '2s'")
+                    _run(cursor, migration)
+                    cursor.execute(record, row)
                     cursor.execute("commit")
+                else:
+                    cursor.execute(migration.sql)
+                    cursor.execute(record, row)
             except psycopg2.errors.LockNotAvailable:
                 cursor.execute("rollback")
                 if attempt == ATTEMPTS:
@@ -179,6 +173,30 @@ def _apply(database: connection, migration: Migration) -> None:
                 raise MigrationError(f"{migration.name}: {said} ({error.pgcode})") from None
             else:
                 return
+
+
+def _run(cursor: cursor, migration: Migration) -> None:
+    """Runs the file. Raises MigrationError where that ended the runner's transaction."""
+    begun = _transaction(cursor)
+    try:
+        cursor.execute(migration.sql)
+    except psycopg2.Error:
+        # Where the transaction is still open, the failure has undone all of it.
+        if cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            raise
+    else:
+        if _transaction(cursor) == begun:
+            return
+    raise MigrationError(
+        f"{migration.name}: it ended the runner's transaction. It is not recorded as applied, but "
+        "what it committed stays: undo that by hand, and take the commit or rollback out of it"
+    )
+
+
+def _transaction(cursor: cursor) -> object:
+    """The id of the transaction that is open; one of its own where none is."""
+    cursor.execute("select pg_current_xact_id()")
+    return cursor.fetchone()
 
 
 def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
@@ -195,21 +213,38 @@ def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
             yield f"{migration.name}  applied {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+@cache
+def _names() -> list[str]:
+    return [migration.name for migration in load()]
+
+
+def missing(applied: Iterable[str]) -> list[str]:
+    """The names of this code's migrations that are not among those `applied`.
+
+    Where there are none, the service is ready. A database that has more is newer than the code:
+    while an upgrade goes through the instances, the older ones serve on.
+    """
+    done = set(applied)
+    return [name for name in _names() if name not in done]
+
+
+def are_applied(database: connection) -> bool:
+    """Whether none is missing."""
+    return not missing(name for name, _, _ in applied(database).values())
+
+
 def obstacle(dsn: str) -> str | None:
-    """What keeps the code from working with the database, in a line; None where nothing does."""
+    """Why the service is not ready, in a line; None where it is."""
     try:
         with _connected(dsn) as database:
-            waiting = pending(load(), database)
-    except MigrationError as error:
-        return str(error)
+            if are_applied(database):
+                return None
     except psycopg2.Error as error:
         return _first_line(error)
-    if waiting:
-        return f"{len(waiting)} migrations are pending: run `python -m migrations`"
-    return None
+    return "a migration is pending: run `python -m migrations`"
 
 
-def _first_line(error: psycopg2.Error) -> str:
+def _first_line(error: MigrationError | psycopg2.Error) -> str:
     """What PostgreSQL or libpq said, which may name host, port and user, never the password."""
     return (str(error).strip().splitlines() or ["the connection was lost"])[0]
 
@@ -225,16 +260,12 @@ def main(arguments: Sequence[str]) -> int:
             for line in status(dsn):
                 print(line)
             return 0
-        names = []
-        for name in migrate(dsn):
+        count = 0
+        for count, name in enumerate(migrate(dsn), 1):  # noqa: B007
             print(f"migrations: {name} applied")
-            names.append(name)
-        if not names:
+        if not count:
             print("migrations: nothing to apply")
-    except MigrationError as error:
-        print(f"migrations: {error}", file=sys.stderr)
-        return 1
-    except psycopg2.Error as error:
+    except (MigrationError, psycopg2.Error) as error:
         print(f"migrations: {_first_line(error)}", file=sys.stderr)
         return 1
     return 0

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR, connection, make_dsn
 
 import migrations
 from migrations import ATTEMPTS, Migration, MigrationError, applied, load, pending
@@ -27,6 +29,8 @@ class Database:
         self.lock_is_taken = 0
         self.autocommit = False
         self.closed = False
+        self.connection = self
+        self.info = SimpleNamespace(transaction_status=TRANSACTION_STATUS_INERROR)
         self._rows: list[Any] = []
 
     def connect(self, dsn: str, **_: object) -> "Database":
@@ -64,6 +68,8 @@ class Database:
             self.records.append((*values, AT))
         elif sql.startswith("select number"):
             self._rows = list(self.records or [])
+        elif "pg_current_xact_id" in sql:
+            self._rows = [(1,)]
 
     def fetchone(self) -> Any:
         return self._rows[0]
@@ -73,9 +79,9 @@ class Database:
 
     @property
     def of_migrations(self) -> list[str]:
-        """The statements but for those of the lock and the table `migrations`."""
+        """The statements that run migrations and record them."""
         start = next(n for n, sql in enumerate(self.statements) if sql.startswith("select number"))
-        return self.statements[start + 1 :]
+        return [sql for sql in self.statements[start + 1 :] if "pg_current_xact_id" not in sql]
 
 
 @pytest.fixture
@@ -180,55 +186,6 @@ def test_any_other_text_has_another_checksum(write: Write, text: str) -> None:
     assert one.checksum != other.checksum
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "begin; select 1; commit;",
-        "select 1;\nCOMMIT",
-        "select 1; Commit ;",
-        "select 1; -- done\ncommit;",
-        "select 1; /* done; */ commit;",
-        "/* one\n */ begin;",
-        "start\n transaction; select 1;",
-        "select 1; end;",
-        "select 1; rollback to savepoint a;",
-        "abort;",
-        "prepare transaction 'a';",
-        "select 'it''s'; commit; select 'it''s';",
-        "do $$ begin perform 1; end $$; commit;",
-        "do $a$ select $$; $$ $a$; commit;",
-        "select '--'; commit",
-        "select '/*'; commit; select '*/'",
-    ],
-)
-def test_a_file_that_begins_or_commits_by_itself_is_refused(write: Write, sql: str) -> None:
-    with pytest.raises(MigrationError, match=r"^001_a\.sql: the runner begins and commits"):
-        load(write(_001_a=sql))
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "create function f() returns int language plpgsql as $$ begin return 1; end; $$;",
-        "do $body$ begin; commit; end $body$; select 1;",
-        "do $a$ begin execute $$ commit; begin; $$; end; $a$",
-        "select '; commit;';",
-        "select 'it''s; commit; ';",
-        "-- ; commit;\nselect 1;",
-        "/* ; begin; */ select 1; -- begin",
-        "/* begin;\n commit; */",
-        "create table commits (beginning int); select 1 as end_of;",
-        "alter table a add commit int;",
-        "select commit from a;",
-        "",
-    ],
-)
-def test_begin_and_commit_may_stand_in_bodies_strings_comments_and_names(
-    write: Write, sql: str
-) -> None:
-    assert [migration.sql for migration in load(write(_001_a=sql))] == [sql]
-
-
 def test_only_a_first_line_takes_a_file_out_of_the_transaction(write: Write) -> None:
     within, without = load(
         write(
@@ -308,11 +265,11 @@ def test_each_migration_commits_together_with_its_row(write: Write, database: Da
     assert database.autocommit
     one, two = load(folder)
     assert database.records == [record(one), record(two)]
-    begin, timeout, sql, insert, commit = database.of_migrations[:5]
-    assert (begin, sql, commit) == ("begin", "select '%';", "commit")
-    assert timeout.startswith("set local lock_timeout")
+    begin, sql, insert, commit, *second = database.of_migrations
+    assert begin.startswith("begin; set local lock_timeout")
+    assert (sql, commit) == ("select '%';", "commit")
     assert insert.startswith("insert into migrations")
-    assert database.of_migrations[5::5][0] == "begin"
+    assert second == [begin, "select 2;", insert, commit]
     assert database.closed
 
 
@@ -358,7 +315,8 @@ def test_a_migration_steps_back_from_a_table_that_is_locked_and_tries_again(
 ) -> None:
     database.failures = [("alter", lock_not_available())] * 2
     assert run(write(_001_a="alter table a add b int;")) == ["001_a.sql"]
-    assert [sql for sql in database.of_migrations if " " not in sql] == [
+    steps = [sql.split(";")[0] for sql in database.of_migrations]
+    assert [step for step in steps if " " not in step] == [
         *("begin", "rollback") * 2,
         *("begin", "commit"),
     ]
@@ -397,6 +355,75 @@ def test_a_migration_that_fails_ends_the_runner_and_leaves_those_before_it(
     assert database.closed
 
 
+@pytest.fixture
+def new(dsn: str, db: connection) -> Iterator[str]:
+    """The DSN of an empty database on the real PostgreSQL."""
+    name = f"{db.info.dbname}_new"
+    with db.cursor() as cursor:
+        cursor.execute(f'drop database if exists "{name}" with (force)')
+        cursor.execute(f'create database "{name}"')
+        yield make_dsn(dsn, dbname=name)
+        cursor.execute(f'drop database "{name}" with (force)')
+
+
+def tables(dsn: str) -> set[str]:
+    """Those that migrations made."""
+    with closing(psycopg2.connect(dsn)) as looking, looking.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = 'public'")
+        return {name for (name,) in cursor.fetchall()} - {"migrations"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "stays"),
+    [
+        ("create table a (); commit", {"a"}),
+        ("create table a (); COMMIT; create table b ()", {"a", "b"}),
+        ("create table a (); commit; begin; create table b ()", {"a"}),
+        ("create table a (); rollback; create table b ()", {"b"}),
+        ("create table a (); end; begin; create table b (); commit; begin", {"a", "b"}),
+        ("create table a (); select E'\\''; commit; select ''''", {"a"}),
+        ("create table a (); /* /* */ ' */ rollback; select ''''", set[str]()),
+        ("do $a$ begin create table a (); end $a$; abort", set[str]()),
+        # What fails is behind the commit.
+        ("create table a (); commit; create table a ()", {"a"}),
+        ("create table a (); commit; do $$ begin raise lock_not_available; end $$", {"a"}),
+    ],
+)
+def test_a_file_that_ends_the_runner_s_transaction_is_named_and_not_recorded(
+    write: Write, new: str, sql: str, stays: set[str]
+) -> None:
+    with pytest.raises(MigrationError, match=r"^001_a\.sql: it ended the runner's transaction"):
+        list(migrations.migrate(new, write(_001_a=sql)))
+    assert tables(new) == stays
+    assert list(migrations.status(new, write())) == ["001_a.sql  pending"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create function f() returns int language sql begin atomic select 1; end",
+        "create function f() returns int language plpgsql as $$ begin return 1; end; $$;",
+        "do $a$ begin execute $$ select '; commit;' $$; end; $a$",
+        "select 'it''s; commit; '; /* /* commit; */ ; commit; */ -- ; rollback;",
+        "savepoint a; select 1; rollback to savepoint a",
+        "create table commits (beginning int); alter table commits add commit int",
+    ],
+)
+def test_begin_commit_and_rollback_may_stand_where_they_end_no_transaction(
+    write: Write, new: str, sql: str
+) -> None:
+    folder = write(_001_a=sql)
+    assert list(migrations.migrate(new, folder)) == ["001_a.sql"]
+    assert list(migrations.migrate(new, folder)) == []
+
+
+def test_a_file_that_fails_leaves_nothing_of_it_behind(write: Write, new: str) -> None:
+    folder = write(_001_a="create table a ()", _002_b="create table b (); create table a ()")
+    with pytest.raises(MigrationError, match=r'^002_b\.sql: relation "a" already exists \(42P07\)'):
+        list(migrations.migrate(new, folder))
+    assert tables(new) == {"a"}
+
+
 def test_files_that_are_wrong_stop_the_runner_before_it_connects(
     write: Write, database: Database
 ) -> None:
@@ -429,13 +456,14 @@ def test_nothing_is_in_the_way_where_everything_is_applied(database: Database) -
 
 
 def test_pending_migrations_are_in_the_way(database: Database) -> None:
-    waiting = len(load())
-    assert str(migrations.obstacle("dsn")).startswith(f"{waiting} ")
+    database.records = [record(migration) for migration in load()[:-1]]
+    assert str(migrations.obstacle("dsn")).startswith("a migration is pending")
 
 
-def test_a_database_that_does_not_fit_is_in_the_way(database: Database) -> None:
-    database.records = [(1, "001_other.sql", "", AT)]
-    assert "001_other.sql" in str(migrations.obstacle("dsn"))
+def test_a_newer_database_is_in_nobody_s_way(database: Database) -> None:
+    newer = Migration(999, "999_newer.sql", "", "c")
+    database.records = [record(migration) for migration in [*load(), newer]]
+    assert migrations.obstacle("dsn") is None
 
 
 @pytest.mark.parametrize(

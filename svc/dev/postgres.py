@@ -67,15 +67,35 @@ def down() -> None:
 def reset(dsn: Dsn) -> None:
     """Drops the database of `dsn` and creates it anew, empty.
 
-    Raises SystemExit where it is on another machine, and psycopg2.Error where PostgreSQL refuses.
+    Raises SystemExit where it is on another machine, or on a server that `up` did not start unless
+    the environment says FORCE=yes. Raises psycopg2.Error where PostgreSQL refuses.
     """
     if not _is_loopback(dsn):
         sys.exit(f"{_address(dsn)} is not on this machine: only a local database is dropped.")
     name = Identifier(dsn["dbname"])
     with _maintenance(dsn) as sql:
+        if os.environ.get("FORCE") != "yes" and not _is_ours(sql, dsn):
+            sys.exit(
+                f"`make db-up` did not start the server at {_address(dsn)}, which may be a tunnel "
+                f"to another machine. FORCE=yes drops its database {dsn['dbname']} all the same."
+            )
         sql.execute(SQL("drop database if exists {} with (force)").format(name))
         sql.execute(SQL("create database {}").format(name))
     print(f"The database {dsn['dbname']} at {_address(dsn)} is new and empty.")
+
+
+def _is_ours(sql: cursor, dsn: Dsn) -> bool:
+    """Whether `up` started the server that `sql` asks: with Compose, or the embedded one, which is
+    known by the folder of its data."""
+    if COMPOSE_MARK.exists() and dsn["port"] == "5432":
+        if not (compose := _compose()):
+            return False
+        port = [*compose, "port", "postgres", "5432"]
+        # It prints nothing unless the container runs; then nothing else can listen on its port.
+        return bool(subprocess.run(port, cwd=HERE, check=False, capture_output=True).stdout)
+    embedded = Embedded.here()
+    sql.execute("select setting from pg_settings where name = 'data_directory'")
+    return embedded.is_running() and sql.fetchone() == (str(embedded.home / "data"),)
 
 
 def _bring_up(dsn: Dsn, reason: str) -> None:

@@ -8,12 +8,14 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
 from config import Settings
+from conftest import HAS_PROC
 from dev import postgres
 from dev.postgres import Dsn, Embedded, main
 
@@ -193,6 +195,34 @@ def test_reset_gives_an_empty_database_though_somebody_uses_it(server: Embedded,
     assert run(dsn, "select to_regclass('old')") == [(None,)]
 
 
+def test_reset_leaves_a_server_alone_that_up_did_not_start_unless_it_is_forced(
+    server: Embedded, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(dsn, "create table dear (n int)")
+    monkeypatch.setattr(postgres, "HOME", tmp_path / "of another checkout")
+    with pytest.raises(SystemExit, match=r"did not start the server at localhost.*FORCE=yes"):
+        postgres.reset(dsn)
+    assert run(dsn, "select count(*) from dear") == [(0,)]
+    monkeypatch.setenv("FORCE", "yes")
+    postgres.reset(dsn)
+    assert run(dsn, "select to_regclass('dear')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "container", "ours"),
+    [("", "echo 0.0.0.0:5432", True), ("", NO_COMMAND, False), (NO_COMMAND, "", False)],
+)
+def test_a_server_of_compose_is_ours_while_its_container_runs(
+    dsn: Dsn, program: Callable[[str, str], Path], engine: str, container: str, ours: bool
+) -> None:
+    program("docker", f'case "$2" in ps) {engine or ":"};; port) {container or ":"};; esac')
+    program("docker-compose", NO_COMMAND)
+    postgres.HOME.mkdir(exist_ok=True)
+    postgres.COMPOSE_MARK.touch()
+    assert postgres._is_ours(MagicMock(), {**dsn, "port": "5432"}) == ours
+    postgres.COMPOSE_MARK.unlink()
+
+
 def test_two_at_once_start_one_server_after_a_kill_and_neither_keeps_the_output_open(
     server: Embedded, dsn: Dsn, checkout: Path
 ) -> None:
@@ -241,9 +271,11 @@ def test_a_taken_port_is_told_with_the_program_that_has_it(
         with pytest.raises(SystemExit) as stopped:
             postgres.up({**dsn, "port": port})
     assert f"Port {port} is taken by" in str(stopped.value)
-    assert f"(process {os.getpid()})" in str(stopped.value)
     assert "invalid response" in str(stopped.value)
     assert "Set DATABASE_URL" in str(stopped.value)
+    if not HAS_PROC:
+        pytest.skip("the program is not named: there is no /proc")
+    assert f"(process {os.getpid()})" in str(stopped.value)
 
 
 def test_a_port_that_is_no_number_is_told(dsn: Dsn) -> None:
@@ -251,8 +283,12 @@ def test_a_port_that_is_no_number_is_told(dsn: Dsn) -> None:
         postgres.up({**dsn, "port": "5432x"})
 
 
-def test_a_program_that_the_system_does_not_show_is_another_program() -> None:
-    assert postgres._listener("1") == "another program"
+def test_a_program_that_the_system_does_not_show_is_another_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "readlink", lambda _: "not shown")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert postgres._listener(str(other.getsockname()[1])) == "another program"
 
 
 @pytest.mark.parametrize("place", [{"host": "192.0.2.1"}, {"hostaddr": "192.0.2.1"}])

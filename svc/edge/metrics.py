@@ -45,7 +45,6 @@ METRICS = [
     ("database_pool_size", "gauge", "Connections that the pool may open."),
     ("database_pool_in_use", "gauge", "Connections that are running a statement."),
     ("database_errors_total", "counter", "Errors of PostgreSQL, by SQLSTATE."),
-    ("database_batches_total", "counter", "Batches of requests that were sent to PostgreSQL."),
     ("database_batch_size", "histogram", "How many requests a batch held."),
     (
         "database_batch_fallbacks_total",

@@ -75,7 +75,6 @@ def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None
     metrics.add(ERRORS, (("sqlstate", "23505"),))
     metrics.add("database_pool_size")
     metrics.add("database_pool_in_use")
-    metrics.add("database_batches_total")
     metrics.observe("database_batch_size", 3)
     metrics.add("database_batch_fallbacks_total", amount=2)
     metrics.add("background_failures_total", (("task", "listening"),))
@@ -86,7 +85,6 @@ def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None
         "database_pool_size": "gauge",
         "database_pool_in_use": "gauge",
         "database_errors_total": "counter",
-        "database_batches_total": "counter",
         "database_batch_size": "histogram",
         "database_batch_fallbacks_total": "counter",
         "background_failures_total": "counter",

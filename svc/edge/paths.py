@@ -1,11 +1,15 @@
-"""Lets every path answer with and without a trailing slash, and HEAD wherever GET does."""
+"""Lets every path answer as it was declared: behind a prefix, with a trailing slash, to HEAD."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Paths:
-    """Strips one trailing slash without a redirect (whose Location would be built from the Host
-    header), and answers HEAD like GET without the body (RFC 9110 §9.3.2), and without waiting."""
+    """Makes `scope["path"]` the path of a route, and `scope["root_path"]` the prefix before it.
+
+    The prefix is the one that a proxy takes off (uvicorn's `--root-path`). One trailing slash goes
+    too, without a redirect (whose Location would be built from the Host header). HEAD is answered
+    like GET without the body (RFC 9110 §9.3.2), and without waiting.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -14,6 +18,15 @@ class Paths:
         """Passes one request on."""
         if scope["type"] == "http":
             path = scope["path"]
+            if root_path := scope.get("root_path"):
+                prefix = f"/{root_path.strip('/')}".rstrip("/")
+                # The server has put it in front of the path that it received (ASGI).
+                path = _behind(root_path, path)
+                # A proxy that does not take it off sent it as well. Where a path of our own begins
+                # with it, that cannot be told apart, and the proxy has to take it off.
+                if all(_behind(prefix, route.path) == route.path for route in scope["app"].routes):
+                    path = _behind(prefix, path)
+                scope = {**scope, "path": path, "root_path": prefix}
             if len(path) > 1 and path.endswith("/"):
                 scope = {**scope, "path": path[:-1]}
             if scope["method"] == "HEAD":
@@ -21,6 +34,12 @@ class Paths:
                 scope = {**scope, "method": "GET", "asked_as": "HEAD", "headers": headers}
                 send = _bodiless(send)
         await self._app(scope, receive, send)
+
+
+def _behind(prefix: str, path: str) -> str:
+    """What of `path` follows `prefix`; all of it where it does not begin with these segments."""
+    rest = path.removeprefix(prefix)
+    return rest if rest.startswith("/") else path if rest else "/"
 
 
 def _bodiless(send: Send) -> Send:

@@ -1,6 +1,8 @@
 import asyncio
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from edge.paths import Paths
@@ -28,8 +30,9 @@ def ask(scope: Scope) -> tuple[Scope, list[Message]]:
     return reached, sent
 
 
-def http(path: str, method: str = "GET") -> Scope:
-    return {"type": "http", "method": method, "path": path, "headers": [(b"host", b"elsewhere")]}
+def http(path: str, method: str = "GET", **more: object) -> Scope:
+    headers = [(b"host", b"elsewhere")]
+    return {"type": "http", "method": method, "path": path, "headers": headers, **more}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,43 @@ def test_one_trailing_slash_is_stripped_and_never_that_of_the_root(
     path: str, reached: str, method: str
 ) -> None:
     assert ask(http(path, method))[0]["path"] == reached
+
+
+OWN = Starlette(routes=[Route(path, print) for path in ("/health", "/api/v1/things")])
+
+
+@pytest.mark.parametrize(
+    ("root_path", "prefix"),
+    [
+        *((path, path) for path in ("/config", "/a/b", "/ap", "/api", "/api/v1", "/health")),
+        *(("/config/", "/config"), ("config", "/config"), ("/", "")),
+    ],
+)
+def test_the_prefix_that_the_server_puts_in_front_is_taken_off(root_path: str, prefix: str) -> None:
+    for path in ("/api/v1/things", "/api/v1/things/", "/health", "/nothing"):
+        given = http(root_path + path, root_path=root_path, app=OWN)
+        reached, _ = ask(given)
+        assert (reached["root_path"], reached["path"]) == (prefix, path.rstrip("/"))
+
+
+@pytest.mark.parametrize("prefix", ["/config", "/a/b", "/ap"])
+def test_a_prefix_that_the_proxy_left_on_is_taken_off_too(prefix: str) -> None:
+    for path in ("/api/v1/things", "/config", "/configurations", "/"):
+        given = http(prefix + prefix + path, root_path=prefix, app=OWN)
+        reached, _ = ask(given)
+        assert (reached["root_path"], reached["path"]) == (prefix, path)
+
+
+@pytest.mark.parametrize("path", ["/configurations", "/", "/config-b/x", "/a/config"])
+def test_a_path_that_does_not_begin_with_the_prefix_stays(path: str) -> None:
+    given = http(path, root_path="/config", app=OWN)
+    assert ask(given)[0]["path"] == path
+
+
+@pytest.mark.parametrize("path", ["/config", "/config/"])
+def test_the_prefix_alone_is_the_root(path: str) -> None:
+    given = http(path, root_path="/config", app=OWN)
+    assert ask(given)[0]["path"] == "/"
 
 
 def test_a_trailing_slash_is_no_redirect() -> None:

@@ -67,7 +67,7 @@ async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
 
-async def _unstorable(_: Request, error: database.Unstorable) -> JSONResponse:
+async def _value_refused(_: Request, error: database.ValueRefused) -> JSONResponse:
     return problem(400, str(error))
 
 
@@ -143,7 +143,7 @@ def _named(error: Exception) -> str:
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     RequestValidationError: _invalid,
     database.Unavailable: _unavailable,
-    database.Unstorable: _unstorable,
+    database.ValueRefused: _value_refused,
     ClientDisconnect: _hung_up,
     HTTPException: _refused,
 }

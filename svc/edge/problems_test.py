@@ -189,7 +189,7 @@ def test_a_database_that_cannot_serve_is_a_503_with_retry_after(
 
 
 def test_what_the_database_cannot_keep_is_a_400(service: Service) -> None:
-    told = service.failing(database.Unstorable("It cannot be kept."))
+    told = service.failing(database.ValueRefused("It cannot be kept."))
     assert (told["status"], told["detail"]) == (400, "It cannot be kept.")
 
 

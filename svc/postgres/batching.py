@@ -1,306 +1,305 @@
 """Asks the database for many at once: one round trip, one transaction, one wait for the disk.
 
-While one statement is under way, what is asked for meanwhile gathers for the next one. It runs on a
+What is asked for while a statement is under way becomes a batch, the next statement. It runs on a
 connection that the event loop itself listens to, because waking a thread costs more than the rest.
 """
 
 import asyncio
-import logging
-import random
-import select
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
+from copy import copy
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.extensions import (
-    POLL_OK,
-    POLL_WRITE,
-    TRANSACTION_STATUS_IDLE,
-    connection,
-    cursor,
-)
+from psycopg2.errors import DuplicatePreparedStatement, LockNotAvailable
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
-from edge import metrics
+from postgres.background import Metrics
+from postgres.connections import execute, hung_up
+from postgres.errors import OutcomeUnknown, Unavailable
 
-MOST = 100
-MOST_BATCHES = 200
-LARGE = 16 * 1024
-TURNS = 3
-CONNECT_TIMEOUT_SECONDS = 3
+MOST = 100  # requests in a batch
+MOST_BATCHES = 200  # that wait; what comes then goes through the pool
+LARGE = 16 * 1024  # characters of a request's values that are too many for a batch
+TURNS = 3  # of the event loop, in which clients that were just answered ask for the next
 
-# What one of a batch may have caused, so that the others are asked for together again.
-OF_ONE = (psycopg2.IntegrityError, psycopg2.DataError, ValueError)
+# How the time that a request has (DATABASE_TIMEOUT_SECONDS) is spent, as parts of it.
+QUEUED = 0.25  # until a batch is sent; then it goes through the pool
+STATEMENT = 0.2  # PostgreSQL's statement_timeout for a batch
+LOCK = 0.03  # PostgreSQL's lock_timeout for a batch
+READ = 0.5  # until the answer of a read, which may be asked for again
+# What goes through the pool at last has time left there:    QUEUED + STATEMENT < READ < 1
+# One locked row of many is found, in halves, before that:   log2(MOST) * LOCK < QUEUED
 
-_log = logging.getLogger("config_service")
+# What one of a batch may have caused: the others are asked for without it.
+_CAUSED_BY_ONE = (psycopg2.IntegrityError, psycopg2.DataError, LockNotAvailable, ValueError)
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
 
 
-class NotAsked(Exception):
-    """This was not asked together with others, or nobody could be answered: ask for it alone."""
-
-
-class Unanswered(Exception):
-    """The statement was sent, and what became of it is unknown."""
-
-
-def in_lists(asked: list[Values], confined_to: str | None) -> dict[str, Any]:
-    """The values of several, for each name a list, and what they are all confined to."""
-    lists: dict[str, Any] = {name: [values[name] for values in asked] for name in asked[0]}
-    return lists | {"confined_to": confined_to}
-
-
-def by_actor(sql: str, actor: str) -> str:
-    """The same with its actor told to history, in one message and so in one transaction."""
-    if actor == "anonymous":
-        return sql
-    return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
-
-
-def hung_up(idle: connection) -> bool:
-    """Whether the server has closed this: an idle connection that is readable has nothing else to
-    say."""
-    poll = select.poll()
-    poll.register(idle.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-class Request(NamedTuple):
-    """What those of a batch have in common: the statement and who asks."""
+class Statement(NamedTuple):
+    """What the requests of a batch have in common: the statement, and who asks."""
 
     sql: str
     confined_to: str | None
     actor: str
 
+    def by_actor(self, sql: str) -> str:
+        """`sql` with its actor told to history, in one message and so in one transaction."""
+        if self.actor == "anonymous":
+            return sql
+        return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
+
+    def in_lists(self, asked: list[Values]) -> dict[str, Any]:
+        """The values of several, for each name a list, and what they have in common."""
+        lists = {name: [values[name] for values in asked] for name in asked[0]}
+        return lists | {"confined_to": self.confined_to, "actor": self.actor}
+
 
 class _Batch:
     """What one statement asks for: by their `id` the values, and who waits for the answer."""
 
-    patience: asyncio.TimerHandle
+    overdue: asyncio.TimerHandle
 
-    def __init__(self, request: Request, began: float) -> None:
-        self.request, self.began = request, began
-        self._asked = dict[str, Values]()
-        self._waiting = dict[str, list[asyncio.Future[Row | None]]]()
-
-    @property
-    def divisible(self) -> bool:
-        """Whether it asks for more than one."""
-        return len(self._asked) > 1
+    def __init__(self, statement: Statement, began: float) -> None:
+        self.statement, self.began = statement, began
+        self.asked = dict[str, Values]()
+        self._answers = dict[str, list[asyncio.Future[Row | None]]]()
 
     def halves(self) -> list["_Batch"]:
         """The same in two."""
-        ids = list(self._asked)
+        ids = list(self.asked)
         middle = len(ids) // 2
         halves = []
         for part in (ids[:middle], ids[middle:]):
-            half = _Batch(self.request, self.began)
-            half._asked = {one: self._asked[one] for one in part}
-            half._waiting = {one: self._waiting[one] for one in part}
+            half = _Batch(self.statement, self.began)
+            half.asked = {one: self.asked[one] for one in part}
+            half._answers = {one: self._answers[one] for one in part}
             halves.append(half)
         return halves
 
-    def takes(self, request: Request, values: Values, *, once: bool) -> bool:
-        """Whether it may be asked for this too: of the same kind, and each id once."""
-        if self.request != request or len(self._asked) == MOST:
+    def takes(self, statement: Statement, values: Values, *, writes: bool) -> bool:
+        """Whether it may ask for this too: each id once, and each write by itself."""
+        if self.statement != statement or len(self.asked) == MOST:
             return False
-        asked = self._asked.get(values["id"])
-        return asked is None or (not once and asked == values)
+        asked = self.asked.get(values["id"])
+        return asked is None or (not writes and asked == values)
 
     def add(self, values: Values) -> asyncio.Future[Row | None]:
         """The answer to come."""
         answer = asyncio.get_running_loop().create_future()
-        self._asked[values["id"]] = values
-        self._waiting.setdefault(values["id"], []).append(answer)
+        self.asked[values["id"]] = values
+        self._answers.setdefault(values["id"], []).append(answer)
         return answer
 
-    async def prepare(self, opened: connection, prepared: dict[str, str]) -> str:
-        """The statement that executes what is planned once, now if it is not `prepared` yet."""
-        sql = self.request.sql
-        if sql not in prepared:
-            names = in_lists(list(self._asked.values()), None)
-            numbered = sql % {name: f"${number}" for number, name in enumerate(names, 1)}
-            prepared_name = f"gathered_{len(prepared)}"
-            await _execute(opened, f"prepare {prepared_name} as {numbered}", None)
-            given = ", ".join(f"%({name})s" for name in names)
-            prepared[sql] = f"execute {prepared_name} ({given})"
-        return by_actor(prepared[sql], self.request.actor)
+    def answer(self, rows: list[Row]) -> None:
+        """Gives each row to those who wait for its `id`, and None where there is no row."""
+        found = {row["id"]: row for row in rows}
+        for asked, answers in self._answers.items():
+            for answer in answers:
+                if not answer.done():  # some have given up
+                    answer.set_result(found.get(asked))
 
-    async def execute(self, opened: connection, sql: str) -> cursor:
-        """The rows of all."""
-        lists = in_lists(list(self._asked.values()), self.request.confined_to)
-        return await _execute(opened, sql, lists | {"actor": self.request.actor})
-
-    def answer(self, rows: cursor) -> None:
-        """Gives each row to those who wait for its `id`, and None to whom there is none for."""
-        names = [column.name for column in rows.description or ()]
-        at = names.index("id")
-        found = {row[at]: dict(zip(names, row, strict=True)) for row in rows}
-        for asked, answer in self._unanswered():
-            answer.set_result(found.get(asked))
-
-    def fail(self, error: type[Exception]) -> None:
-        """Tells all that there is no answer."""
-        for _, answer in self._unanswered():
-            answer.set_exception(error())
-
-    def _unanswered(self) -> Iterator[tuple[str, asyncio.Future[Row | None]]]:
-        """Who still waits, by what was asked for; some have given up."""
-        for asked, waiting in self._waiting.items():
-            for answer in waiting:
+    def fail(self, error: Exception) -> None:
+        """Raises the error where the answers are waited for."""
+        for answers in self._answers.values():
+            for answer in answers:
                 if not answer.done():
-                    yield asked, answer
+                    # An exception keeps the places that it passed: none is raised twice.
+                    answer.set_exception(copy(error) if isinstance(error, Unavailable) else error)
 
 
-class Gathering:
-    """One connection, and what gathers for it.
+class _Answered(NamedTuple):
+    rows: list[Row]
 
-    With `once` those who ask for the same get a statement each, as those who change must. `seconds`
-    is how long an answer may take: a quarter of it until the statement is sent, and half of it for
-    all where it may be asked for again. `outdated` tells when to connect anew: by another number
-    than before.
+
+class _Refused(NamedTuple):
+    """PostgreSQL refused the statement: nothing was changed, and the connection is in order."""
+
+    error: Exception
+
+
+class _Lost(NamedTuple):
+    """The connection cannot be used any more."""
+
+    error: BaseException
+    is_sent: bool
+
+
+class Batcher:
+    """One connection, and the batches that wait for it.
+
+    `connect` opens it. `alone` asks through the pool, for a statement, its values and how many
+    seconds were spent. `seconds` is how long an answer may take. `drops` tells by another number
+    than before that the server is not the primary any more.
     """
 
     def __init__(
         self,
-        connect: Callable[[], connection],
+        connect: Callable[[], Awaitable[connection]],
+        alone: Callable[[str, Values, float], Awaitable[list[Row]]],
         seconds: float,
-        outdated: Callable[[], int],
+        drops: Callable[[], int],
+        metrics: Metrics,
         *,
-        once: bool,
+        writes: bool,
     ) -> None:
-        self._connect, self._seconds, self._outdated, self._once = connect, seconds, outdated, once
-        # Who may ask again alone needs time left for that.
-        self._share = 1 if once else 0.5
+        self._connect, self._alone, self._drops = connect, alone, drops
+        self._seconds, self._metrics, self._writes = seconds, metrics, writes
+        self._patience = 1 if writes else READ
         self._batches = deque[_Batch]()
-        self._asked = asyncio.Event()
-        self._serving = False
+        self._filled = asyncio.Event()
+        self._is_connected = False
+        self._passed_on = set[asyncio.Task[None]]()
 
-    async def ask(self, request: Request, values: Values) -> Row | None:
-        """The row whose `id` is that of `values`; raises NotAsked or Unanswered.
+    async def ask(self, statement: Statement, values: Values) -> Row | None:
+        """The row whose `id` is that of `values`; raises what `errors` says, or psycopg2's error.
 
         In the statement each name of `values` stands for a list.
         """
+        loop = asyncio.get_running_loop()
         length = sum(len(value) for value in values.values() if isinstance(value, str))
-        if not self._serving or length > LARGE or len(self._batches) >= MOST_BATCHES:
-            raise NotAsked
+        if not self._is_connected or length > LARGE or len(self._batches) >= MOST_BATCHES:
+            batch = _Batch(statement, loop.time())
+            answer = batch.add(values)
+            await self._ask_alone(batch)
+            return answer.result()
         for batch in self._batches:
-            if batch.takes(request, values, once=self._once):
+            if batch.takes(statement, values, writes=self._writes):
                 break
         else:
-            batch = _Batch(request, asyncio.get_running_loop().time())
+            batch = _Batch(statement, loop.time())
             self._batches.append(batch)
             self._expect(batch)
         return await batch.add(values)
 
+    async def run(self) -> None:
+        """Connects and asks, until the connection is lost or the server no longer the primary."""
+        drops = self._drops()
+        with closing(await self._connect()) as opened:
+            prepared = dict[str, str]()
+            self._is_connected = True
+            try:
+                while True:
+                    await self._filled.wait()
+                    # Clients that were just answered ask for the next: that comes along.
+                    for _ in range(TURNS):
+                        await asyncio.sleep(0)
+                    if hung_up(opened) or self._drops() != drops:
+                        return
+                    if self._batches:
+                        await self._ask(self._taken(self._batches[0]), opened, prepared)
+            finally:
+                self._is_connected = False
+                while self._batches:
+                    self._pass_on(self._taken(self._batches[0]))
+
     def _expect(self, batch: _Batch) -> None:
-        """Lets it be asked for, or not if a quarter of its time has passed by then."""
+        """Lets the batch be asked for, or passed on if it is not sent in time."""
         loop = asyncio.get_running_loop()
-        batch.patience = loop.call_at(batch.began + self._seconds / 4, self._pass_on, batch)
-        self._asked.set()
+        give_up_at = batch.began + self._seconds * QUEUED
+        batch.overdue = loop.call_at(give_up_at, lambda: self._pass_on(self._taken(batch)))
+        self._filled.set()
+
+    def _taken(self, batch: _Batch) -> _Batch:
+        """The batch, which waits no more."""
+        self._batches.remove(batch)
+        batch.overdue.cancel()
+        if not self._batches:
+            self._filled.clear()
+        return batch
+
+    async def _ask(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> None:
+        self._metrics.observe("database_batch_size", len(batch.asked))
+        match await self._execute(batch, opened, prepared):
+            case _Answered(rows):
+                batch.answer(rows)
+            case _Refused(error) if isinstance(error, _CAUSED_BY_ONE) and len(batch.asked) > 1:
+                halves = batch.halves()
+                self._batches.extendleft(reversed(halves))
+                for half in halves:
+                    self._expect(half)
+            case _Refused():
+                # It may have been prepared on a server that a pooler has taken away since.
+                prepared.pop(batch.statement.sql, None)
+                self._pass_on(batch)
+            case _Lost(error, is_sent):
+                if self._writes and is_sent:
+                    batch.fail(OutcomeUnknown())
+                elif isinstance(error, asyncio.CancelledError):
+                    batch.fail(Unavailable("The service is stopping."))
+                else:
+                    self._pass_on(batch)
+                raise error
+
+    async def _execute(
+        self, batch: _Batch, opened: connection, prepared: dict[str, str]
+    ) -> _Answered | _Refused | _Lost:
+        is_sent = False
+        self._metrics.add("database_pool_in_use")
+        try:
+            async with asyncio.timeout_at(batch.began + self._seconds * self._patience):
+                sql = await self._prepare(batch, opened, prepared)
+                is_sent = True
+                lists = batch.statement.in_lists(list(batch.asked.values()))
+                executed = await execute(opened, sql, lists)
+        except (Exception, asyncio.CancelledError) as error:
+            in_order = (
+                not opened.closed and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
+            )
+            if in_order and isinstance(error, (psycopg2.Error, ValueError)):
+                return _Refused(error)
+            if isinstance(error, psycopg2.Error):
+                sqlstate = error.pgcode or "none"
+                self._metrics.add("database_errors_total", (("sqlstate", sqlstate),))
+            return _Lost(error, is_sent)
+        finally:
+            self._metrics.add("database_pool_in_use", amount=-1)
+        try:
+            names = [column.name for column in executed.description or ()]
+            return _Answered([dict(zip(names, row, strict=True)) for row in executed])
+        except Exception as error:  # it was done, and cannot be read
+            return _Lost(error, is_sent)
+
+    async def _prepare(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> str:
+        """The statement that executes what PostgreSQL plans once; now, if it is not prepared."""
+        statement = batch.statement
+        if statement.sql not in prepared:
+            names = next(iter(batch.asked.values())).keys() | {"confined_to": None}.keys()
+            ordered = sorted(names)
+            numbered = statement.sql % {name: f"${n}" for n, name in enumerate(ordered, 1)}
+            # By its text: behind a pooler, another version may prepare on the same connection.
+            name = f"batch_{sha256(numbered.encode()).hexdigest()[:16]}"
+            with suppress(DuplicatePreparedStatement):  # by another client of the pooler
+                await execute(opened, f"prepare {name} as {numbered}")
+            given = ", ".join(f"%({one})s" for one in ordered)
+            prepared[statement.sql] = f"execute {name} ({given})"
+        sql = prepared[statement.sql]
+        return statement.by_actor(sql) if self._writes else sql
 
     def _pass_on(self, batch: _Batch) -> None:
-        self._batches.remove(batch)
-        self._taken(batch)
-        batch.fail(NotAsked)
+        """Asks for the batch through the pool, while the connection serves the next."""
+        self._metrics.add("database_batch_fallbacks_total", amount=len(batch.asked))
+        passing = asyncio.create_task(self._ask_alone(batch))
+        self._passed_on.add(passing)
+        passing.add_done_callback(self._passed_on.discard)
 
-    def _taken(self, batch: _Batch) -> None:
-        batch.patience.cancel()
-        if not self._batches:
-            self._asked.clear()
-
-    async def run(self) -> None:
-        """Keeps a connection and asks, until it is cancelled."""
-        while True:
-            try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                    # In a thread, because it looks the host's name up.
-                    opened = await asyncio.to_thread(self._connect)
-                with closing(opened):
-                    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                        await _settled(opened)
-                    await self._serve(opened)
-            except (psycopg2.Error, TimeoutError):
-                pass  # those who ask alone meanwhile are told what is wrong
-            except Exception:
-                _log.exception("what was gathered failed")
-            finally:
-                self._serving = False
-                while self._batches:
-                    self._pass_on(self._batches[0])
-            # Not all instances at once, when a database comes back.
-            await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311
-
-    async def _serve(self, opened: connection) -> None:
-        """Asks for one batch after the other, until the connection is lost or outdated."""
-        current, prepared = self._outdated(), dict[str, str]()
-        self._serving = True
-        while True:
-            await self._asked.wait()
-            # Those who were just answered go first: what their clients ask next comes along.
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-            if hung_up(opened) or self._outdated() != current:
-                return
-            if not self._batches:
-                continue
-            batch, sent = self._batches.popleft(), False
-            self._taken(batch)
-            try:
-                async with asyncio.timeout_at(batch.began + self._seconds * self._share):
-                    sql = await batch.prepare(opened, prepared)
-                    sent = True
-                    rows = await batch.execute(opened, sql)
-            except (Exception, asyncio.CancelledError) as error:
-                # As long as all is in order, the statement was refused and nothing changed: whose
-                # fault that was shows alone.
-                refused = (
-                    not opened.closed
-                    and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
-                    and not isinstance(error, asyncio.CancelledError)
-                )
-                if refused and isinstance(error, OF_ONE) and batch.divisible:
-                    halves = batch.halves()
-                    self._batches.extendleft(reversed(halves))
-                    for half in halves:
-                        self._expect(half)
-                    continue
-                batch.fail(Unanswered if sent and not refused else NotAsked)
-                if refused:  # and counted when it is asked for alone
-                    continue
-                if isinstance(error, psycopg2.Error):
-                    metrics.add("database_errors_total", (("sqlstate", error.pgcode or "none"),))
-                raise
-            try:
-                batch.answer(rows)
-            except Exception:
-                batch.fail(Unanswered)
-                raise
-
-
-async def _execute(opened: connection, sql: str, values: Values | None) -> cursor:
-    running = opened.cursor()
-    running.execute(sql, values)
-    await _settled(opened)
-    return running
-
-
-async def _settled(opened: connection) -> None:
-    """Lets the event loop wait for what the connection is doing."""
-    loop = asyncio.get_running_loop()
-    while (state := opened.poll()) != POLL_OK:
-        writes = state == POLL_WRITE
-        watch, unwatch = (
-            (loop.add_writer, loop.remove_writer)
-            if writes
-            else (loop.add_reader, loop.remove_reader)
-        )
-        descriptor, ready = opened.fileno(), asyncio.Event()
-        watch(descriptor, ready.set)
+    async def _ask_alone(self, batch: _Batch) -> None:
+        """Asks for the whole batch by one statement of the pool, so that a slow PostgreSQL gets no
+        more to do; in halves where one of it was refused."""
+        statement, loop = batch.statement, asyncio.get_running_loop()
+        sql = statement.by_actor(statement.sql) if self._writes else statement.sql
+        lists = statement.in_lists(list(batch.asked.values()))
         try:
-            await ready.wait()
-        finally:
-            unwatch(descriptor)
+            batch.answer(await self._alone(sql, lists, loop.time() - batch.began))
+        except _CAUSED_BY_ONE as error:
+            if len(batch.asked) == 1:
+                batch.fail(error)
+            else:
+                for half in batch.halves():
+                    await self._ask_alone(half)
+        except Exception as error:
+            batch.fail(error)

@@ -5,17 +5,19 @@ whenever the listening connection was made anew: nothing is missed, only late.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
-import psycopg2
 from psycopg2.extensions import connection
 
-from edge import metrics
+from postgres.background import Metrics
+from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute
+from postgres.errors import Overloaded
+from postgres.pool import patient
 
 REFRESH_SECONDS = 3
 CHANNEL = "changes"
+GROUP = 100  # waiters that go on in one turn of the event loop
 
 type Versions = dict[str, object]
 
@@ -23,70 +25,104 @@ type Versions = dict[str, object]
 class Watch:
     """What several wait for: the id of an application or of a configuration."""
 
-    def __init__(self) -> None:
-        self.watchers = 0
-        self.version: object = self  # equal to none that the tables can have
-        self.changed = asyncio.get_running_loop().create_future()
+    def __init__(self, id: str) -> None:
+        self.id, self.watchers = id, 0
+        self.version: object = None
+        self._groups = list[asyncio.Future[None]]()
+        self._joined = 0
+
+    def change(self) -> asyncio.Future[None]:
+        """What is done after the next change. Some wait for the same one: it is not cancelled."""
+        if self._joined % GROUP == 0:
+            self._groups.append(asyncio.get_running_loop().create_future())
+        self._joined += 1
+        return self._groups[-1]
 
     def wake(self) -> None:
-        """Lets all who wait go on, and the next ones wait anew."""
-        self.changed.set_result(None)
-        self.changed = asyncio.get_running_loop().create_future()
+        """Lets all who wait look again: a group in each turn of the event loop, so that others are
+        served in between."""
+        _wake(self._groups)
+        self._groups, self._joined = [], 0
+
+
+def _wake(groups: list[asyncio.Future[None]]) -> None:
+    if groups:
+        groups.pop().set_result(None)
+        asyncio.get_running_loop().call_soon(_wake, groups)
 
 
 class Listener:
     """One connection for all watchers of this process.
 
-    `versions` reads from the tables, for a list of ids, something that differs after each change.
+    `connect` opens it. `versions` reads from the tables, for a list of ids, something that differs
+    after each change.
     """
 
-    def __init__(self, dsn: str, versions: Callable[[list[str]], Awaitable[Versions]]) -> None:
-        self._dsn, self._versions = dsn, versions
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[connection]],
+        versions: Callable[[list[str]], Awaitable[Versions]],
+        max_watchers: int,
+        metrics: Metrics,
+    ) -> None:
+        self._connect, self._versions, self._metrics = connect, versions, metrics
         self._watches = dict[str, Watch]()
+        self._is_due = asyncio.Event()
         self._stopping = False
-        self.watchers = 0
+        self._watchers, self._max_watchers = 0, max_watchers
 
-    async def run(self) -> None:
-        """Listens until it is cancelled, however often the connection is lost."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._refresh_regularly())
+    async def wait[T](
+        self,
+        look: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        seconds: float,
+        watched: Callable[[T], str],
+    ) -> T:
+        """What `look` sees once it is `done`, or when `seconds` have passed or the service stops.
+
+        It looks at first, and again after each change of what is `watched`, the id of an
+        application or of a configuration. However many look at the same time, each waits for its
+        turn. Raises Overloaded where too many wait already, and what `look` raises.
+        """
+        give_up_at = asyncio.get_running_loop().time() + seconds
+        patient.set(True)
+        seen = await look()
+        if self._stopping or done(seen):
+            return seen
+        with self._watching(watched(seen)) as watch, suppress(TimeoutError):
+            async with asyncio.timeout_at(give_up_at):
+                await self._know_version(watch)
+                while not self._stopping:
+                    change = watch.change()  # before the look, to miss no change during it
+                    seen = await look()
+                    if done(seen):
+                        break
+                    await asyncio.shield(change)
+        return seen
 
     @contextmanager
-    def watching(self, id: str) -> Iterator[Watch]:
-        """What wakes on a change of `id`, for the time of the block."""
-        watch = self._watches.setdefault(id, Watch())
+    def _watching(self, id: str) -> Iterator[Watch]:
+        if self._watchers >= self._max_watchers:
+            raise Overloaded("The service has all the watchers that it takes.")
+        watch = self._watches.setdefault(id, Watch(id))
         watch.watchers += 1
-        self.watchers += 1
-        metrics.add("watchers")
+        self._watchers += 1
+        self._metrics.add("watchers")
         try:
             yield watch
         finally:
-            self.watchers -= 1
-            metrics.add("watchers", amount=-1)
+            self._watchers -= 1
+            self._metrics.add("watchers", amount=-1)
             watch.watchers -= 1
             if watch.watchers == 0:
                 del self._watches[id]
 
-    async def wait[T](
-        self, id: str, look: Callable[[], Awaitable[T]], done: Callable[[T], bool], seconds: float
-    ) -> T:
-        """What `look` sees once it is `done`, or when `seconds` have passed or the service stops.
-
-        It looks at first, and again after each change of `id`.
-        """
-        give_up = asyncio.get_running_loop().time() + seconds
-        with self.watching(id) as watch:
-            while True:
-                changed = watch.changed  # from before the look: a change during it is not missed
-                seen = await look()
-                if self._stopping or done(seen) or asyncio.get_running_loop().time() >= give_up:
-                    return seen
-                try:
-                    async with asyncio.timeout_at(give_up):
-                        await asyncio.shield(changed)
-                except TimeoutError:
-                    return seen
+    async def _know_version(self, watch: Watch) -> None:
+        """Reads the version of a new watch. It is older than what the first look sees, so that
+        whatever differs later is a change, and no refresh wakes a watch for being new."""
+        if watch.version is None:
+            version = (await self._versions([watch.id])).get(watch.id)
+            watch.version = watch.version or version
 
     def stop_waiting(self) -> None:
         """Lets every wait end with what it saw last; from now on nobody waits."""
@@ -94,30 +130,15 @@ class Listener:
         for watch in self._watches.values():
             watch.wake()
 
-    async def _listen(self) -> None:
-        while True:
-            with suppress(psycopg2.Error):
-                heard = await asyncio.to_thread(self._connect)
-                await self._hear(heard)
-            # Not all instances at once, when a database comes back.
-            await asyncio.sleep(random.uniform(0.2, 1))  # noqa: S311
-
-    def _connect(self) -> connection:
-        opened = psycopg2.connect(
-            self._dsn,
-            connect_timeout=3,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            fallback_application_name="config-service listener",
-        )
-        opened.autocommit = True
-        with opened.cursor() as cursor:
-            cursor.execute(f"listen {CHANNEL}")
-        return opened
+    async def listen(self) -> None:
+        """Wakes by notifications until the connection is lost."""
+        with closing(await self._connect()) as heard:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                await execute(heard, f"listen {CHANNEL}")
+            self._is_due.set()  # for what changed while nobody listened
+            await self._hear(heard)
 
     async def _hear(self, heard: connection) -> None:
-        """Wakes by notifications until the connection is lost."""
         loop = asyncio.get_running_loop()
         lost = loop.create_future()
         descriptor = heard.fileno()
@@ -125,33 +146,31 @@ class Listener:
         def receive() -> None:
             try:
                 heard.poll()
-            except psycopg2.Error:  # raised once; after that the connection would stay silent
+                for notification in heard.notifies:
+                    for changed in notification.payload.split():
+                        if changed in self._watches:
+                            self._watches[changed].wake()
+                heard.notifies.clear()
+            except Exception as error:  # raised once; after that the connection stays silent
                 loop.remove_reader(descriptor)
-                lost.set_result(None)
-                return
-            for notification in heard.notifies:
-                for changed in notification.payload.split():
-                    if changed in self._watches:
-                        self._watches[changed].wake()
-            heard.notifies.clear()
+                lost.set_exception(error)
 
         loop.add_reader(descriptor, receive)
         try:
-            await self._refresh()  # what changed while nobody listened
+            receive()  # what came with the answer to LISTEN
             await lost
         finally:
             loop.remove_reader(descriptor)
-            heard.close()
 
-    async def _refresh_regularly(self) -> None:
+    async def refresh(self) -> None:
+        """Every few seconds, and when it is due, wakes each watch that has another version."""
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        """Wakes each watch whose version is not the one of the last time; a new one always."""
-        for watched, version in (await self._versions(list(self._watches))).items():
-            watch = self._watches.get(watched)
-            if watch and watch.version != version:
-                watch.version = version
-                watch.wake()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_SECONDS):
+                    await self._is_due.wait()
+            self._is_due.clear()
+            for watched, version in (await self._versions(list(self._watches))).items():
+                watch = self._watches.get(watched)
+                if watch and watch.version not in (None, version):
+                    watch.version = version
+                    watch.wake()

@@ -30,7 +30,7 @@ WRITER, READER, CONFINED, NAMED = (
     "confined-secret",
     "named-secret",
 )
-OWN = "own / application: ü"
+OWN_ID, OWN = f"01BRZ3NDEA{1:016}", "own / application: ü"
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
@@ -41,34 +41,47 @@ def bearer(token: str) -> dict[str, str]:
 class Guarded:
     """A service with tokens, and two applications with a configuration each."""
 
-    def __init__(self, dsn: str, api: httpx.Client) -> None:
-        self.own = self._make(api, OWN)
-        self.other = self._make(api, "other")
-        lines = [
-            f"writer:write:{hash_of(WRITER.encode())}",
-            f"reader:read:{hash_of(READER.encode()).upper()}",
-            f"confined:write:{hash_of(CONFINED.encode())}:{self.own[0]}",
-            f"named:write:{hash_of(NAMED.encode())}:{OWN}",
-        ]
-        self.server = Server(DATABASE_URL=dsn, API_TOKENS=",".join(lines)).start()
-        self.client = self.server.client
+    def __init__(self, server: Server, db: connection) -> None:
+        self.server, self.client = server, server.client
+        self.own = self._make(db, OWN_ID, OWN)
+        self.other = self._make(db, OWN_ID.replace("A", "B"), "other")
 
     @staticmethod
-    def _make(api: httpx.Client, name: str) -> tuple[str, str]:
-        application = api.post(APPLICATIONS, json={"name": name}).json()["id"]
-        body = {"application_id": application, "name": "production", "config": {"of": name}}
-        return application, api.post(CONFIGURATIONS, json=body).json()["id"]
+    def _make(db: connection, application: str, name: str) -> tuple[str, str]:
+        configuration = application.replace("0", "1", 1)
+        with db.cursor() as cursor:
+            cursor.execute(
+                "insert into applications (id, name) values (%s, %s)", (application, name)
+            )
+            cursor.execute(
+                "insert into configurations (id, application_id, name, config)"
+                " values (%s, %s, 'production', jsonb_build_object('of', %s::text))",
+                (configuration, application, name),
+            )
+        return application, configuration
 
     def ask(self, token: str, method: str, path: str, **more: Any) -> httpx.Response:
         headers = bearer(token) | more.pop("headers", {})
         return self.client.request(method, path, headers=headers, **more)
 
 
+@pytest.fixture(scope="module")
+def guard(dsn: str) -> Iterator[Server]:
+    """The one service with tokens, for all tests."""
+    lines = [
+        f"writer:write:{hash_of(WRITER.encode())}",
+        f"reader:read:{hash_of(READER.encode()).upper()}",
+        f"confined:write:{hash_of(CONFINED.encode())}:{OWN_ID}",
+        f"named:write:{hash_of(NAMED.encode())}:{OWN}",
+    ]
+    server = Server(DATABASE_URL=dsn, API_TOKENS=",".join(lines)).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def guarded(dsn: str, api: httpx.Client) -> Iterator[Guarded]:
-    service = Guarded(dsn, api)
-    yield service
-    service.server.stop()
+def guarded(guard: Server, db: connection) -> Guarded:
+    return Guarded(guard, db)
 
 
 # Access
@@ -238,6 +251,39 @@ def test_a_confined_token_does_everything_in_its_own_application(
         guarded.ask(token, "DELETE", made.headers["location"]),
     ]
     assert [answer.status_code for answer in answers] == [201] + [200] * 8 + [204]
+
+
+@pytest.mark.parametrize(("token", "status"), [(CONFINED, 200), (NAMED, 404)])
+def test_a_token_that_renames_its_application_keeps_it_by_the_id_and_loses_it_by_the_name(
+    guarded: Guarded, token: str, status: int
+) -> None:
+    application, configuration = guarded.own
+    path = f"{APPLICATIONS}/{application}"
+    assert guarded.ask(token, "PUT", path, json={"name": "renamed"}).status_code == 200
+    assert guarded.ask(token, "GET", path).status_code == status
+    assert guarded.ask(token, "GET", f"{CONFIGURATIONS}/{configuration}").status_code == status
+    assert guarded.ask(token, "PUT", path, json={"name": OWN}).status_code == status
+    assert len(guarded.ask(token, "GET", APPLICATIONS).json()) == (status == 200)
+    assert guarded.ask(WRITER, "GET", path).status_code == 200
+
+
+@pytest.mark.parametrize("token", [CONFINED, NAMED])
+def test_a_token_that_deletes_its_application_sees_nothing_from_then_on(
+    guarded: Guarded, token: str
+) -> None:
+    application, configuration = guarded.own
+    assert guarded.ask(token, "DELETE", f"{APPLICATIONS}/{application}").status_code == 204
+    for path in [
+        f"{APPLICATIONS}/{application}",
+        f"{APPLICATIONS}/{application}/changes",
+        f"{CONFIGURATIONS}/{configuration}",
+        f"{CONFIGURATIONS}/{configuration}/revisions",
+    ]:
+        assert guarded.ask(token, "GET", path).status_code == 404
+    for path in [APPLICATIONS, CONFIGURATIONS]:
+        assert guarded.ask(token, "GET", path).json() == []
+    listed = guarded.ask(WRITER, "GET", APPLICATIONS).json()
+    assert [one["id"] for one in listed] == [guarded.other[0]]
 
 
 def test_the_name_of_the_token_is_the_actor_of_its_changes(guarded: Guarded) -> None:

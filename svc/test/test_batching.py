@@ -16,7 +16,7 @@ import database
 from conftest import Server
 from edge.tokens import hash_of
 from features.configurations.replace import repository
-from postgres.batching import in_lists
+from postgres.batching import Statement
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -154,7 +154,7 @@ def test_one_statement_locks_in_the_order_of_the_ids_so_that_none_wait_in_a_ring
     monkeypatch.setattr(database, "write_batched", change)
     for n in random.sample(range(CROWD), CROWD):
         asyncio.run(repository.replace(ids[n], None, str(n), None, '{"late": 1}', None))
-    lists = in_lists([values for _, values in asked], None)
+    lists = Statement("", None, "").in_lists([values for _, values in asked])
     holder, together = psycopg2.connect(dsn), psycopg2.connect(dsn)
     with holder.cursor() as cursor, ThreadPoolExecutor() as beside:
         cursor.execute("select from configurations where id = %s for update", [ids[middle]])

@@ -17,9 +17,12 @@ from psycopg2.extensions import connection, cursor
 from pydantic import SecretStr
 
 import database
+import migrations
 from config import Settings
 from conftest import empty
-from postgres.batching import in_lists
+from edge import metrics
+from postgres.batching import Statement
+from postgres.engine import VERSIONS, Engine
 
 FEW, MANY = 1_000, 20_000
 LIMIT = 10
@@ -50,6 +53,7 @@ LOAD = """
 """
 application, configuration = "01BRZ3NDEA{:016}".format, "01BRZ3NDEC{:016}".format
 DELETED, KEPT = f"01BRZ3NDED{0:016}", f"01BRZ3NDEE{0:016}"
+WATCHED = [application(1), configuration(1), KEPT, DELETED]
 
 
 class Asked(Exception):
@@ -71,9 +75,8 @@ class Cost(NamedTuple):
 def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     """In the place of one of the database's functions: raises what is asked of it."""
 
-    async def ask(*asked: Any) -> None:
-        *_, sql, values = asked
-        raise Asked(how, sql, [values])
+    async def ask(sql: str, values: database.Values | None = None, **more: object) -> None:
+        raise Asked(how, sql, [values or {}])
 
     return ask
 
@@ -131,25 +134,24 @@ def questions(size: int, last: int) -> Iterator[Asked]:
     yield together(
         ask("configurations.replace", of, None, f"new {of}", None, "{}", None) for of in hundred
     )
-    yield ask("history.rollback", one, 1, None, must_exist=True)
+    yield ask("history.rollback", one, 1, None, may_be_deleted=False)
     for of in (DELETED, KEPT):
         for before in (None, size // 2):
             yield ask("history.list", of, before, LIMIT)
         yield ask("history.get", of, size // 2)
         yield ask("history.diff", of, 1, size // 2)
-        yield ask("history.rollback", of, size // 2, None, must_exist=False)
+        yield ask("history.rollback", of, size // 2, None, may_be_deleted=True)
 
 
-def asked_by(
-    tokens: list[str | None], size: int, last: int, listener: Coroutine[Any, Any, Any]
-) -> Iterator[tuple[Asked, str | None]]:
+def asked_by(tokens: list[str | None], size: int, last: int) -> Iterator[tuple[Asked, str | None]]:
     """Each question with each application that its token may be confined to."""
-    heard = caught(listener)
     for confined_to in tokens:
-        database._caller = partial(database.Caller, confined_to=confined_to)
-        asked = [*questions(size, last), heard]
-        database._caller = database.Caller
-        yield from product(asked, [confined_to])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(database, "confined_to", lambda: confined_to)  # noqa: B023
+            yield from product([*questions(size, last)], [confined_to])
+    watched = Asked("read_batched", VERSIONS, [{"id": one} for one in WATCHED])
+    watched.slice = "a watch"
+    yield watched, None
 
 
 def counted(cursor: cursor, what: str) -> Counter[str]:
@@ -179,7 +181,7 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
     return Cost(f"{question.slice} {values}", blocks.total(), TABLES & set(scanned), indexes)
 
 
-def costs(service: database.Database, db: connection, size: int) -> Iterator[Cost]:
+def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
     """Of each question, alike for every size, over tables that hold so many rows."""
     empty(db)
     with db.cursor() as cursor:
@@ -187,18 +189,18 @@ def costs(service: database.Database, db: connection, size: int) -> Iterator[Cos
         cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
         cursor.execute("select max(sequence) from configuration_revisions")
         [[last]] = cursor.fetchall()
-    gathering = service._finds._connect
-    assert isinstance(gathering, partial)
+    batched = engine.reads._connect
+    assert isinstance(batched, partial)
     with (
-        closing(service._pool.take()) as plain,
-        closing(psycopg2.connect(*gathering.args, **gathering.keywords | {"async_": 0})) as lists,
+        closing(engine.pool.connections.take()) as plain,
+        closing(psycopg2.connect(*batched.args, **batched.keywords)) as lists,
     ):
         lists.autocommit = True
-        ids = [application(1), configuration(1), KEPT, DELETED]
         tokens = [f"application {number}" for number in (size // 400, size - 2, size - 1)]
-        for one, confined_to in asked_by([None, *tokens], size, last, service._versions(ids)):
+        for one, confined_to in asked_by([None, *tokens], size, last):
             if one.how in ("read_batched", "write_batched"):
-                values = in_lists(one.values, confined_to)
+                values = Statement("", confined_to, "").in_lists(one.values)
+                del values["actor"]
                 yield cost(lists, one, values, prepared=True)
             else:
                 values = {**one.values[0], "confined_to": confined_to}
@@ -210,15 +212,14 @@ def costs(service: database.Database, db: connection, size: int) -> Iterator[Cos
 def measured(dsn: str) -> list[list[Cost]]:
     """What the questions cost over few rows, and over many."""
     settings = Settings(database_url=SecretStr(dsn), history_keep_revisions=10**6)
-    service = database.Database(settings)
+    engine = Engine(settings, metrics, migrations.are_applied)
     with pytest.MonkeyPatch.context() as patch, closing(psycopg2.connect(dsn)) as db:
-        patch.setattr(database.Database, "read", instead_of("read"))
         for how in ("read", "read_batched", "write", "write_batched"):
             patch.setattr(database, how, instead_of(how))
         db.autocommit = True
-        found = [list(costs(service, db, size)) for size in (FEW, MANY)]
+        found = [list(costs(engine, db, size)) for size in (FEW, MANY)]
         empty(db)
-    asyncio.run(service.close())
+    asyncio.run(engine.pool.close())
     return found
 
 

@@ -1,14 +1,26 @@
 """What no client should send: each gets the contract's status, and leaves no trace."""
 
+import asyncio
+import hashlib
 import json
+import signal
 import socket
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from fastapi import Request
+from starlette.types import Message
 
+from config import Settings
 from conftest import Server
+from main import create_app
+from wire.preconditions import Precondition, known_revision, matches
+from wire.prefer import wait_seconds
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -199,8 +211,10 @@ def test_no_answer_repeats_a_value_of_the_document(target: Target, method: str) 
 
 
 def sized(target: Target, size: int) -> bytes:
+    """A body of so many bytes whose answer is a little shorter: white space is not kept."""
     frame = target.body("big", '{"a": ""}')
-    return target.body("big", f'{{"a": "{"x" * (size - len(frame))}"}}')
+    text = target.body("big", f'{{"a": "{"x" * (size - len(frame) - 200)}"}}')
+    return text + b" " * (size - len(text))
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -351,3 +365,245 @@ def test_where_several_refusals_apply_the_earlier_is_answered(api: httpx.Client)
     assert status("PUT", f"{APPLICATIONS}/x", content=big, headers=JSON) == 413
     assert status("PUT", nowhere, content=b"{}", headers=JSON) == 400
     assert status("PUT", nowhere, json={"name": "x"}) == 404
+
+
+# Time: ten times the text costs some ten times the time, whatever the text is. Time that grows with
+# the square of the length would be a hundred times: the margin lies between the two.
+
+MARGIN = 4
+NO_TIME = 0.0002  # seconds that are too few to tell anything: less counts as this
+MOST_SECONDS = 60
+HEADER_SIZES = 1_600, 16_000
+BODY_SIZES = 100_000, 1_000_000
+
+
+class Worst(NamedTuple):
+    """A text of any length: a start, what is repeated, and an end."""
+
+    start: str
+    repeated: str
+    end: str = ""
+
+    def of(self, size: int) -> str:
+        """About `size` bytes; a `#` in what is repeated is another number each time."""
+        times = size // len(self.repeated.encode())
+        if "#" not in self.repeated:
+            return self.start + self.repeated * times + self.end
+        numbered = (self.repeated.replace("#", f"{number:x}") for number in range(times // 4))
+        return self.start + "".join(numbered) + self.end
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Stops what takes longer, so that a test that would never end fails instead."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def hold_in_proportion(
+    read: Callable[[str], object], worst: Worst, sizes: tuple[int, int] = HEADER_SIZES
+) -> None:
+    """Asserts that `read` takes time in proportion to the length of the text."""
+
+    def cost(text: str) -> float:
+        began = time.perf_counter()
+        read(text)
+        return time.perf_counter() - began
+
+    short, long = (worst.of(size) for size in sizes)
+    with at_most(MOST_SECONDS):
+        least = max(min(cost(short) for _ in range(3)), NO_TIME)
+        bound = MARGIN * least * sizes[1] / sizes[0]
+        # Other work on the machine may slow one down, but hardly all of them.
+        assert any(cost(long) < bound for _ in range(5)), (worst, bound)
+
+
+LISTS = [
+    *(Worst('"a"', ", ", "x"), Worst('"a"', ",", '"'), Worst("", " ", "x"), Worst("", " \t", ",")),
+    *(Worst("", '"'), Worst('"', "a"), Worst("", '"a"'), Worst("", '"a" '), Worst("", '"a",')),
+    *(Worst("", "W/"), Worst("", 'W/"'), Worst("", 'W/"#",'), Worst("", ",", "*"), Worst("", "*")),
+]
+PREFERENCES = [
+    *LISTS,
+    *(Worst("wait=", " ", "x"), Worst("wait", "="), Worst("wait=", '"'), Worst("wait=", "9")),
+    *(Worst("a=", r"\"", ","), Worst('"', "\\"), Worst('"', r"\""), Worst('"', r"\"", '", wait=5')),
+    *(Worst("", ";"), Worst("", "a;wait=5;"), Worst("", 'a="b,",'), Worst("wait=5 ", "; a", '"')),
+]
+
+
+@pytest.mark.parametrize("worst", PREFERENCES)
+def test_preferences_are_read_in_time_that_grows_with_their_length(worst: Worst) -> None:
+    settings = SimpleNamespace(max_wait_seconds=60)
+    app = SimpleNamespace(state=SimpleNamespace(settings=settings))
+    request = Request({"type": "http", "app": app})
+    hold_in_proportion(lambda text: wait_seconds(request, [text]), worst)
+    hold_in_proportion(lambda text: wait_seconds(request, text.split(",")), worst)
+
+
+@pytest.mark.parametrize("tag", ['"7"', 'W/"#"', '"a"', '"""'])
+def test_entity_tags_are_compared_in_time_that_grows_with_their_number(tag: str) -> None:
+    def compare(text: str) -> None:
+        tags = text.split(",")
+        matches(tags, '"0"')
+        known_revision(tags)
+        _ = Precondition(tags, is_required=False).revisions
+
+    hold_in_proportion(compare, Worst("", f"{tag},"))
+
+
+TOKEN = "a token"
+
+
+class Unserved:
+    """The service without a server and a database, for requests that it refuses by themselves."""
+
+    def __init__(self) -> None:
+        hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
+        self.app = create_app(Settings.model_validate({"api_tokens": f"ci:write:{hashed}"}))
+        self.runner = asyncio.Runner()
+
+    def refuse(
+        self, method: str, path: str, query: str = "", body: str = "", **headers: str
+    ) -> int:
+        """The status of a request; a header's name has `_` for `-`."""
+        sent = {"authorization": f"Bearer {TOKEN}", "content_type": "application/json"} | headers
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in sent.items()
+            ],
+        }
+        messages = iter([{"type": "http.request", "body": body.encode()}])
+        answers = list[Message]()
+
+        async def receive() -> Message:
+            return next(messages)
+
+        async def send(message: Message) -> None:
+            answers.append(message)
+
+        async def serve() -> None:
+            await self.app(scope, receive, send)
+
+        self.runner.run(serve())
+        status: int = answers[0]["status"]
+        assert 400 <= status < 500
+        return status
+
+
+@pytest.fixture(scope="module")
+def unserved() -> Iterator[Unserved]:
+    service = Unserved()
+    yield service
+    service.runner.close()
+
+
+HEADERS = [
+    *(("if_none_match", worst) for worst in LISTS),
+    *(("prefer", worst) for worst in PREFERENCES),
+    *(("authorization", worst) for worst in (Worst("Bearer", " ", "x"), Worst("Bearer ", "a"))),
+    *(
+        ("authorization", worst)
+        for worst in (Worst("", "Bearer "), Worst("B", " "), Worst("", ","))
+    ),
+    *(("x_request_id", worst) for worst in (Worst("", "a"), Worst("", "a", "/"), Worst("", "."))),
+    *(("content_type", Worst("application/json", more, "x")) for more in ("; ", ";", " ", "\t;")),
+    *(("content_type", Worst("", more)) for more in ("a/b;", "/", "application/json,", ";=")),
+    *(("content_type", Worst("application/json;", more)) for more in ("charset=utf-8;", '="', " ")),
+    *(("content_type", Worst('application/json;charset="', more)) for more in ('"', "utf-8", " ")),
+    ("content_length", Worst("", "9")),
+    ("content_encoding", Worst("", "gzip,")),
+    ("host", Worst("", "a.")),
+    ("cookie", Worst("", "a=b;")),
+    ("accept", Worst("", "*/*;q=0.1,")),
+]
+
+
+@pytest.mark.parametrize(("header", "worst"), HEADERS)
+def test_a_header_is_read_in_time_that_grows_with_its_length(
+    unserved: Unserved, header: str, worst: Worst
+) -> None:
+    method = "POST" if header.startswith("content") else "GET"
+    path = APPLICATIONS if method == "POST" else f"{CONFIGURATIONS}/x"
+    hold_in_proportion(lambda text: unserved.refuse(method, path, **{header: text}), worst)
+
+
+def test_headers_are_read_in_time_that_grows_with_their_number(unserved: Unserved) -> None:
+    def many(text: str) -> None:
+        unserved.refuse(
+            "GET", f"{CONFIGURATIONS}/x", **{f"h{n}": "" for n in range(len(text) // 4)}
+        )
+
+    hold_in_proportion(many, Worst("", "a"))
+
+
+@pytest.mark.parametrize(
+    "worst",
+    [
+        *(Worst("", one, "&x") for one in ("&", "=", "a=&", "limit=1&", "%41", "%", "+", ";", "?")),
+        *(Worst(f"{name}=", one) for name in ("name", "after", "limit") for one in ("a", "9", " ")),
+        *(Worst("name=", one) for one in ("%00", "%ff", "+", "%20", "a+", "%0A")),
+        Worst("name=", "%F0%9F%98%80", "&x"),
+        *(Worst("", "name=a#&"), Worst("", "x#&"), Worst("limit=", "0", "1&x")),
+    ],
+)
+def test_a_query_is_read_in_time_that_grows_with_its_length(
+    unserved: Unserved, worst: Worst
+) -> None:
+    hold_in_proportion(lambda text: unserved.refuse("GET", APPLICATIONS, query=text), worst)
+
+
+@pytest.mark.parametrize("repeated", ["/", "a", "a/", "{", "..", "/api/v1/applications", "\0", "0"])
+def test_a_path_is_read_in_time_that_grows_with_its_length(
+    unserved: Unserved, repeated: str
+) -> None:
+    for start in ("/", f"{APPLICATIONS}/"):
+        hold_in_proportion(lambda text: unserved.refuse("GET", text), Worst(start, repeated, "-"))
+
+
+@pytest.mark.parametrize(
+    "worst",
+    [
+        *(Worst("", one) for one in (" ", "\n", "[", "{", '{"a":', '"', "1", "\\", ",", "\0", "ä")),
+        *(Worst("{", one) for one in (" ", '"a":1,', '"a#":1,', '"a#":{},', '"\\ud800":1,', '"')),
+        *(Worst('{"name": "', one, '"}') for one in (" ", "a", r"\u0000", r"\ud800", r"\"", "😀")),
+        *(Worst('{"name": ', one, "}") for one in ("9", "-", "0", "1e", "[", "[[],", "{}", '"a"')),
+        *(Worst('{"name": 0.', one, "}") for one in ("9", "0", "1e")),
+        *(Worst('{"name": 1e', one, "}") for one in ("9", "0", "-")),
+        *(Worst('{"config": {', one, '"b": 1}}') for one in ('"a": 1,', '"a#": NaN,', '"a#": 1,')),
+        *(
+            Worst('{"config": {', one, '"b": 1}}')
+            for one in (r'"\u0000#": 1,', '"a": {"b": [[]]},')
+        ),
+        *(
+            Worst('{"config": {"a": [', one, "0]}}")
+            for one in ("1e999,", "NaN,", "[],", "{},", "1,")
+        ),
+        *(
+            Worst('{"config": {"a": [', one, "0]}}")
+            for one in (f"{'9' * 399},", r'"\ud800",', "\n")
+        ),
+        Worst('{"config": {"a": ' + "[" * 62, "[],", "0" + "]" * 62 + "}}"),
+        Worst('{"config": {"a": ' + "[" * 62, "[NaN],", "0" + "]" * 62 + "}}"),
+        Worst('{"config": {"a": ' + "[" * 62, "[[[]]],", "0" + "]" * 62 + "}}"),
+    ],
+)
+def test_a_body_is_read_in_time_that_grows_with_its_length(
+    unserved: Unserved, worst: Worst
+) -> None:
+    def read(text: str) -> None:
+        assert unserved.refuse("POST", CONFIGURATIONS, body=text) == 400
+
+    hold_in_proportion(read, worst, BODY_SIZES)

@@ -1,4 +1,4 @@
-"""Links from one page to the next (RFC 8288)."""
+"""Where things are: the targets of `Location` and `Link`, relative to the host (RFC 3986 §4.2)."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -8,10 +8,11 @@ from fastapi import Request
 
 def location(request: Request, path: str) -> str:
     """The `Location` of what `path` names, behind the prefix that a proxy takes off, if any."""
-    return path
+    prefix: str = request.scope.get("root_path", "")
+    return prefix + path
 
 
 def next_link(request: Request, path: str, **query: Any) -> str:
     """The `Link` header to the next page (RFC 8288), relative; leaves out what is None."""
     given = {name: value for name, value in query.items() if value is not None}
-    return f'<{path}?{urlencode(given)}>; rel="next"'
+    return f'<{location(request, path)}?{urlencode(given)}>; rel="next"'

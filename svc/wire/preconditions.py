@@ -8,19 +8,29 @@ from fastapi import Header, HTTPException, Request
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+# What OpenAPI publishes: the plain spelling of a list. More is understood.
 _ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
-_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+# One element of a list (RFC 9110 §5.6.1), which may be empty, up to its comma. No repetition gives
+# back what it took (`*+`), so that an element is read once, whether or not it is well formed.
+_ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[\x21\x23-\x7e\x80-\xff]*+")?+[ \t]*+,')
 
 
 def _entity_tags(lines: list[str] | None) -> list[str] | None:
     if lines is None:
         return None
     text = ", ".join(lines)
-    if text.strip() == "*":
+    if text.strip(" \t") == "*":
         return ["*"]
-    if not re.fullmatch(r"[ \t,]*\0([ \t]*,[ \t]*\0?)*[ \t]*", _ENTITY_TAG.sub("\0", text)):
+    text += ","
+    tags, at = list[str](), 0
+    while element := _ELEMENT.match(text, at):
+        at = element.end()
+        if element[1]:
+            tags.append(element[1])
+    if at < len(text) or not tags:
         raise PydanticCustomError("entity_tag", "Input should be * or a list of entity tags")
-    return [match[0] for match in _ENTITY_TAG.finditer(text)]
+    return tags
 
 
 EntityTags = Annotated[

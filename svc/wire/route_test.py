@@ -1,14 +1,38 @@
 import json
-from typing import Any
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from types import SimpleNamespace
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import pytest
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Body,
+    Cookie,
+    Depends,
+    FastAPI,
+    Form,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    Response,
+    Security,
+)
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer, SecurityScopes
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
+from starlette.datastructures import FormData
 from starlette.types import Message, Receive, Scope, Send
 
 from edge import problems
-from wire.route import ExactRoute
+from wire.route import ExactRoute, invalid
 from wire.types import Comments, ConfigDocument, Limit, Name, RequestModel, Ulid
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
@@ -207,3 +231,447 @@ def test_a_route_without_a_body_reads_none() -> None:
         await app(scope, unread, send)
 
     assert TestClient(silent).get("/things").status_code == 200
+
+
+def test_what_is_invalid_says_where_and_why() -> None:
+    [error] = invalid("body", "config", 0, detail="No").errors()
+    assert (error["loc"], error["msg"]) == (("body", "config", 0), "No")
+
+
+# What FastAPI offers, in a route of ours.
+
+
+def deny(x_key: Annotated[str | None, Header()] = None) -> str:
+    """A dependency that lets no request pass without `X-Key: open`."""
+    if x_key != "open":
+        raise HTTPException(403, "No.")
+    return x_key
+
+
+def scoped(scopes: SecurityScopes, x_scope: Annotated[str, Header()] = "") -> str:
+    if x_scope not in scopes.scopes:
+        raise HTTPException(403, "Not in scope.")
+    return x_scope
+
+
+class Page(BaseModel):
+    limit: int = 10
+    tag: list[str] = []
+
+
+def a_page(page: Annotated[Page, Query()]) -> Page:
+    return page
+
+
+class Traces(BaseModel):
+    x_one: str
+    x_two: str = "two"
+
+
+class Part(BaseModel):
+    name: str
+    size: int | None = None
+
+
+class Whole(BaseModel):
+    part: Part
+    parts: list[Part] = []
+    extra: dict[str, Any] = {}
+
+
+class Told(BaseModel):
+    name: str | None = None
+    size: int = 1
+
+
+def everything(route_class: type[APIRoute]) -> TestClient:
+    """An app whose routes, of this class, declare what FastAPI offers."""
+    router = APIRouter(route_class=route_class)
+
+    @router.get("/depends")
+    async def depends(key: Annotated[str, Depends(deny)], limit: int = 1) -> dict[str, Any]:
+        return {"key": key, "limit": limit}
+
+    @router.get("/pages")
+    async def pages(page: Annotated[Page, Depends(a_page)], size: int = 1) -> list[Any]:
+        return [page, size]
+
+    @router.get("/decorated", dependencies=[Depends(deny)])
+    async def decorated() -> str:
+        return "passed"
+
+    @router.get("/scoped")
+    async def scope_of(scope: Annotated[str, Security(scoped, scopes=["read"])]) -> str:
+        return scope
+
+    @router.get("/bearer")
+    async def bearer(given: Annotated[Any, Depends(HTTPBearer())]) -> str:
+        return str(given.credentials)
+
+    @router.get("/cookie")
+    async def cookie(session: Annotated[str, Cookie()]) -> str:
+        return session
+
+    @router.get("/sync")
+    def sync(request: Request) -> str:
+        return request.url.path
+
+    @router.get("/text", response_class=PlainTextResponse)
+    async def text() -> str:
+        return "text"
+
+    @router.get("/redirect", response_class=RedirectResponse)
+    async def redirect() -> str:
+        return "/text"
+
+    @router.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["a", "b"]), media_type="text/plain")
+
+    @router.get("/draft", status_code=201)
+    async def draft(response: Response, status: int | None = None) -> Told:
+        response.headers["X-Draft"] = "1"
+        response.set_cookie("a", "b")
+        response.status_code = status or response.status_code
+        return Told(name="x")
+
+    @router.get("/nothing", status_code=204)
+    async def nothing() -> None:
+        pass
+
+    @router.get("/sparse", response_model_exclude_none=True, response_model_include={"name"})
+    async def sparse() -> Told:
+        return Told()
+
+    @router.get("/page")
+    async def page(page: Annotated[Page, Query()]) -> Page:
+        return page
+
+    @router.get("/traces")
+    async def traces(traces: Annotated[Traces, Header()]) -> Traces:
+        return traces
+
+    @router.get("/header")
+    async def header(
+        one: Annotated[str, Header(alias="X-One")],
+        two: Annotated[list[str] | None, Header()] = None,
+    ) -> list[str]:
+        return [one, *(two or [])]
+
+    @router.get("/files/{path:path}")
+    async def file(path: str) -> str:
+        return path
+
+    @router.get("/numbers/{number:int}")
+    async def number(number: int) -> int:
+        return number
+
+    @router.post("/whole")
+    async def whole(body: Whole) -> Whole:
+        return body
+
+    @router.post("/any")
+    async def any_object(body: dict[str, Any]) -> dict[str, Any]:
+        return body
+
+    @router.post("/optional")
+    async def optional(body: Part | None = None) -> Part | None:
+        return body
+
+    @router.post("/two")
+    async def two(first: Part, second: Part) -> list[Part]:
+        return [first, second]
+
+    @router.post("/embedded")
+    async def embedded(part: Annotated[Part, Body(embed=True)]) -> Part:
+        return part
+
+    @router.post("/guarded")
+    async def guarded(body: Part, key: Annotated[str, Depends(deny)]) -> list[str]:
+        return [body.name, key]
+
+    app = FastAPI(exception_handlers=problems.HANDLERS)
+    app.include_router(router)
+    return TestClient(app)
+
+
+OURS, FASTAPI_S = everything(ExactRoute), everything(APIRoute)
+OPEN = {"X-Key": "open"}
+PART = {"name": "a", "size": 1}
+ANSWERS = [
+    ("GET", "/depends", {}, 403),
+    ("GET", "/depends?limit=2", {"headers": OPEN}, 200),
+    ("GET", "/depends?limit=x", {"headers": OPEN}, 400),
+    ("GET", "/decorated", {}, 403),
+    ("GET", "/decorated", {"headers": OPEN}, 200),
+    ("GET", "/scoped", {"headers": {"X-Scope": "write"}}, 403),
+    ("GET", "/scoped", {"headers": {"X-Scope": "read"}}, 200),
+    ("GET", "/bearer", {}, 403),
+    ("GET", "/bearer", {"headers": {"Authorization": "Bearer token"}}, 200),
+    ("GET", "/cookie", {}, 400),
+    ("GET", "/cookie", {"headers": {"Cookie": "session=a"}}, 200),
+    ("GET", "/sync", {}, 200),
+    ("GET", "/text", {}, 200),
+    ("GET", "/redirect", {"follow_redirects": False}, 307),
+    ("GET", "/stream", {}, 200),
+    ("GET", "/draft", {}, 201),
+    ("GET", "/draft?status=202", {}, 202),
+    ("GET", "/draft?status=204", {}, 204),
+    ("GET", "/nothing", {}, 204),
+    ("GET", "/sparse", {}, 200),
+    ("GET", "/page?limit=2&tag=a&tag=b", {}, 200),
+    ("GET", "/page?limit=x", {}, 400),
+    ("GET", "/pages?limit=2&tag=a&size=3", {}, 200),
+    ("GET", "/traces", {"headers": {"X-One": "1"}}, 200),
+    ("GET", "/traces", {}, 400),
+    ("GET", "/header", {"headers": [("X-One", "1"), ("Two", "2"), ("Two", "3")]}, 200),
+    ("GET", "/header", {}, 400),
+    ("GET", "/files/a/b/c", {}, 200),
+    ("GET", "/numbers/7", {}, 200),
+    ("GET", "/numbers/x", {}, 404),
+    ("POST", "/whole", {"json": {"part": PART, "parts": [PART], "extra": {"a": {"b": 1}}}}, 200),
+    ("POST", "/whole", {"json": {"part": {"size": 1}}}, 400),
+    ("POST", "/whole", {}, 400),
+    ("POST", "/any", {"json": {"a": {"b": [{}]}, "c": 1.5}}, 200),
+    ("POST", "/optional", {}, 200),
+    ("POST", "/optional", {"json": PART}, 200),
+    ("POST", "/two", {"json": {"first": PART, "second": PART}}, 200),
+    ("POST", "/two", {"json": {"first": PART}}, 400),
+    ("POST", "/embedded", {"json": {"part": PART}}, 200),
+    ("POST", "/guarded", {"json": PART}, 403),
+    ("POST", "/guarded", {"json": PART, "headers": OPEN}, 200),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options", "status"), ANSWERS)
+def test_a_route_answers_what_fastapi_s_own_would(
+    method: str, path: str, options: dict[str, Any], status: int
+) -> None:
+    answer, expected = (app.request(method, path, **options) for app in (OURS, FASTAPI_S))
+    assert answer.status_code == expected.status_code == status
+    assert answer.headers == expected.headers
+    assert answer.content == expected.content
+
+
+def test_what_is_plain_spares_fastapi_s_walk_and_the_rest_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(**_: object) -> None:
+        raise HTTPException(418, "FastAPI's own handling.")
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+    assert OURS.get("/draft").status_code == 201
+    assert OURS.post("/whole", json={"part": PART}).status_code == 200
+    assert OURS.get("/depends", headers=OPEN).status_code == 418
+    assert OURS.get("/sync").status_code == 418
+
+
+def test_a_default_is_made_for_each_request() -> None:
+    numbers = count()
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.get("/things")
+    async def list_things(
+        number: Annotated[int, Query(default_factory=lambda: next(numbers))],
+        tag: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI's way to say it
+    ) -> list[Any]:
+        tag.append(str(number))
+        return tag
+
+    client = served(router)
+    assert [client.get("/things").json() for _ in range(2)] == [["0"], ["1"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/depends?nmae=a", "nmae"),
+        ("/depends?limit=1&limit=2", "limit"),
+        ("/page?limit=1&limit=2", "limit"),
+        ("/page?page=1", "page"),
+        ("/sync?x", "x"),
+        ("/text?x=", "x"),
+    ],
+)
+def test_a_query_is_strict_whatever_else_a_route_declares(path: str, parameter: str) -> None:
+    [error] = refused_by(OURS, path)
+    assert error["parameter"] == parameter
+
+
+def refused_by(client: TestClient, path: str) -> list[dict[str, str]]:
+    answer = client.get(path, headers=OPEN)
+    assert answer.status_code == 400
+    errors: list[dict[str, str]] = answer.json()["errors"]
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/guarded", '{"name": "a", "name": "b"}', "/name"),
+        ("/guarded", '{"name": "a", "size": NaN}', "/size"),
+        ("/guarded", "[]", ""),
+        ("/optional", '{"name": "\\u0000"}', "/name"),
+        ("/optional", "null", ""),
+        ("/two", '{"first": {"name": "a", "size": 1e400}}', "/first/size"),
+    ],
+)
+def test_a_body_is_strict_whatever_else_a_route_declares(
+    path: str, body: str, pointer: str
+) -> None:
+    answer = OURS.post(path, content=body, headers=OPEN)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def served(*routers: APIRouter, **options: Any) -> TestClient:
+    app = FastAPI(exception_handlers=problems.HANDLERS)
+    for router in routers:
+        app.include_router(router, **options)
+    return TestClient(app)
+
+
+def test_a_document_is_the_text_that_was_sent_whatever_else_a_route_declares() -> None:
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.post("/things", dependencies=[Depends(deny)])
+    async def make(body: MakeThingRequest, request: Request) -> list[Any]:
+        return [body.config, await request.json()]
+
+    text = '{ "b":1.10,  "a": 12345678901234567890 }'
+    body = f'{{"name": "a", "config": {text}}}'
+    answer = served(router).post("/things", content=body, headers=OPEN).json()
+    assert answer == [text, json.loads(body)]
+
+
+@pytest.mark.parametrize("level", ["router", "inclusion", "app"])
+def test_a_dependency_counts_wherever_it_is_declared(level: str) -> None:
+    guards = {
+        one: [Depends(deny)] if one == level else [] for one in ("router", "inclusion", "app")
+    }
+    router = APIRouter(route_class=ExactRoute, dependencies=guards["router"])
+
+    @router.get("/things")
+    async def list_things() -> str:
+        return "passed"
+
+    app = FastAPI(dependencies=guards["app"])
+    app.include_router(router, dependencies=guards["inclusion"])
+    client = TestClient(app)
+    assert client.get("/things").status_code == 403
+    assert client.get("/things", headers=OPEN).json() == "passed"
+
+
+def test_a_dependency_may_be_replaced_for_a_test() -> None:
+    app: Any = OURS.app
+    try:
+        app.dependency_overrides[deny] = lambda: "another"
+        assert OURS.get("/depends").json()["key"] == "another"
+    finally:
+        app.dependency_overrides.clear()
+
+
+@pytest.mark.parametrize(("fails", "end"), [(False, "closed"), (True, "failed")])
+def test_a_dependency_with_yield_is_ended_whatever_comes_of_the_request(
+    fails: bool, end: str
+) -> None:
+    events = list[str]()
+
+    async def opened() -> AsyncIterator[str]:
+        events.append("opened")
+        try:
+            yield "open"
+        except HTTPException:
+            events.append("failed")
+            raise
+        else:
+            events.append("closed")
+
+    def threaded() -> Iterator[str]:
+        yield "threaded"
+        events.append("threaded")
+
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.get("/things")
+    async def list_things(
+        one: Annotated[str, Depends(opened)], two: Annotated[str, Depends(threaded)]
+    ) -> list[str]:
+        events.append("called")
+        if fails:
+            raise HTTPException(409, "No.")
+        return [one, two]
+
+    answer = served(router).get("/things")
+    assert answer.status_code == (409 if fails else 200)
+    assert [event for event in events if event != "threaded"] == ["opened", "called", end]
+
+
+def test_a_background_task_runs_behind_the_answer() -> None:
+    events = list[str]()
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.get("/things")
+    async def list_things(tasks: BackgroundTasks) -> str:
+        tasks.add_task(events.append, "done")
+        return "answered"
+
+    assert served(router).get("/things").json() == "answered"
+    assert events == ["done"]
+
+
+def test_a_plain_function_runs_beside_the_event_loop() -> None:
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.get("/plain")
+    def plain() -> int:
+        return threading.get_ident()
+
+    @router.get("/loop")
+    async def loop() -> int:
+        return threading.get_ident()
+
+    with served(router) as client:
+        assert client.get("/plain").json() != client.get("/loop").json()
+
+
+def test_a_form_that_cannot_be_read_stops_the_start() -> None:
+    router = APIRouter(route_class=ExactRoute)
+    with pytest.raises(RuntimeError, match="python-multipart"):
+
+        @router.post("/forms")
+        async def send_form(name: Annotated[str, Form()]) -> str:
+            return name
+
+
+def test_a_form_is_read_as_a_form_where_its_reader_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The package is no dependency of the service: this stands in for it.
+    async def form(request: Request) -> FormData:
+        return FormData([("name", "a")])
+
+    monkeypatch.setitem(sys.modules, "python_multipart", SimpleNamespace(__version__="1"))
+    monkeypatch.setattr(Request, "form", form)
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.post("/forms")
+    async def send_form(name: Annotated[str, Form()]) -> str:
+        return name
+
+    client = served(router)
+    assert client.post("/forms", content="name=a").json() == "a"
+    assert client.post("/forms?x=1", content="name=a").status_code == 400
+
+
+def test_a_route_is_found_behind_a_prefix_that_begins_as_it_does() -> None:
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.get("/api/things")
+    async def list_things() -> str:
+        return "found"
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        await served(router).app({**scope, "root_path": "/api"}, receive, send)
+
+    assert TestClient(behind).get("/api/things").json() == "found"

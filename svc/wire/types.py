@@ -1,7 +1,7 @@
 """The types of the wire: what requests and responses are made of."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import ulid
 from pydantic import (
@@ -10,11 +10,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
     PlainValidator,
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_extra_types.ulid import ULID
 
 from wire.documents import ObjectText
@@ -57,14 +59,17 @@ def _object_text(value: Any) -> str:
     return value.text
 
 
+def _schema(example: str, **keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **keywords, "examples": [example]})
+
+
 # pydantic_extra_types' ULID is a dataclass, which FastAPI takes for a body even in a path, and it
 # accepts integers and bytes: so what comes in is checked as text.
 Ulid = Annotated[
     str,
     StringConstraints(strict=True),
     AfterValidator(_canonical),
-    WithJsonSchema({"type": "string", "pattern": _ULID}),
-    Field(examples=["01K3Z5W8Q4R7T2V9X6Y1B3C5D7"]),
+    _schema("01K3Z5W8Q4R7T2V9X6Y1B3C5D7", pattern=_ULID),
 ]
 """A ULID, in either case; upper case from here on."""
 
@@ -72,16 +77,14 @@ Name = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=256),
     AfterValidator(_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "pattern": _NAME}),
-    Field(examples=["billing"]),
+    _schema("billing", minLength=1, maxLength=256, pattern=_NAME),
 ]
 """1 to 256 code points, no control character (Cc), no white space at either end."""
 
 Comments = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
-    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": _NO_NUL}),
-    Field(examples=["Owned by the payments team"]),
+    _schema("Owned by the payments team", maxLength=1024, pattern=_NO_NUL),
 ]
 """At most 1024 code points."""
 
@@ -110,9 +113,12 @@ Sequence = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_decimal)]
 """The most items that a page holds."""
 
-
 Revision = Annotated[int, Field(ge=1, lt=10**18), BeforeValidator(_decimal)]
 """The number of a revision: 1 when created, one more with each change."""
+
+
+Timestamp = Annotated[str, _schema("2026-01-02T03:04:05.000600Z", format="date-time")]
+"""RFC 3339 in UTC with six digits of the fraction, as `rfc3339` of the database makes it."""
 
 
 class RequestModel(BaseModel):
@@ -121,11 +127,10 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def left_out(value: Any = "", description: str | None = None) -> Any:
-    """The default `value` of a member that may be left out but not null. It stands for the absence,
-    and is no default that a client would see."""
+def _without_null(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return handler(get_args(source)[0])
 
-    def unsaid(schema: dict[str, Any]) -> None:
-        schema.pop("default", None)
 
-    return Field(default=value, description=description, json_schema_extra=unsaid)
+T = TypeVar("T")
+Omissible = Annotated[T | None, GetPydanticSchema(_without_null)]
+"""A member that may be left out, and is None then. A null that is sent is refused."""

@@ -2,13 +2,10 @@ import re
 import unicodedata
 
 import pytest
-from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
 from wire.documents import ObjectText
-from wire.links import next_link
-from wire.route import invalid
-from wire.types import Comments, ConfigDocument, Name, Ulid, new_ulid
+from wire.types import Comments, ConfigDocument, Name, Omissible, RequestModel, Ulid, new_ulid
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 
@@ -116,14 +113,23 @@ def test_a_document_is_nothing_but_an_object_that_was_read_strictly(value: objec
     assert not takes(document, value)
 
 
-def test_what_is_invalid_says_where_and_why() -> None:
-    [error] = invalid("body", "config", 0, detail="No").errors()
-    assert (error["loc"], error["msg"]) == (("body", "config", 0), "No")
+class Sent(RequestModel):
+    name: Omissible[Name] = None
+    names: Omissible[list[Name]] = None
 
 
-REQUEST = Request({"type": "http"})
+def test_a_member_that_may_be_left_out_is_none_then() -> None:
+    assert Sent.model_validate({}).model_dump() == {"name": None, "names": None}
+    assert Sent.model_validate({"name": "a"}).model_dump(exclude_unset=True) == {"name": "a"}
 
 
-def test_the_next_link_is_relative_and_holds_what_is_given() -> None:
-    link = next_link(REQUEST, "/api/v1/things", name="a b&c>d\u00e9", other=None, limit=2, after=ID)
-    assert link == (f'</api/v1/things?name=a+b%26c%3Ed%C3%A9&limit=2&after={ID}>; rel="next"')
+@pytest.mark.parametrize("member", ["name", "names"])
+def test_a_member_that_may_be_left_out_is_refused_as_its_type_says_null_included(
+    member: str,
+) -> None:
+    for value in (None, 7, " a"):
+        with pytest.raises(ValidationError) as raised:
+            Sent.model_validate({member: value})
+        assert [error["loc"] for error in raised.value.errors()] == [(member,)]
+    schema = TypeAdapter(Sent).json_schema()["properties"][member]
+    assert schema["type"] == {"name": "string", "names": "array"}[member]

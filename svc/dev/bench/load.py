@@ -1,6 +1,6 @@
-"""The load generator of `make bench`, and what its answers come to.
+"""The load generator of `make bench`, and the figures that its answers give.
 
-It shares the machine with what it measures: it does as little for a request as it can.
+It shares the machine with what it measures, and so does as little for a request as it can.
 """
 
 import random
@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from itertools import count, cycle
 from typing import NamedTuple
 
-# What another number takes the place of in each request, so that no two are the same. As long as
-# the numbers, so that Content-Length stays true; and a variable's name to pgbench.
+# Stands in a request for one of these numbers, another each time, so that no two requests are the
+# same. It is as long as they are, so that Content-Length stays true, and a variable of pgbench.
 TURN = ":the_turn"
 TURNS = (100_000_000, 999_999_999)
 
@@ -33,7 +33,7 @@ class Figures(NamedTuple):
 
 
 def figures(latencies: list[float], seconds: float) -> Figures:
-    """What the answers of so many seconds come to, each given by how long it took, in seconds.
+    """The figures of the answers that came in so many seconds, each given as the seconds it took.
 
     Raises NotMeasured where there are none.
     """
@@ -74,7 +74,7 @@ class _Client:
         self.socket.setblocking(False)
 
     def ask(self, request: bytes) -> None:
-        """Sends it whole: there is room, for the one before was answered."""
+        """Sends the request. The socket has room for it: the one before was answered."""
         self._asked, self._received = time.perf_counter(), b""
         self.socket.sendall(request)
 
@@ -94,13 +94,13 @@ class _Client:
 def load(
     port: int, requests: list[bytes], expected: int, connections: int, seconds: float
 ) -> list[float]:
-    """How long each answer took, in seconds. On each connection one request follows the other, any
-    of `requests`.
+    """How long each answer took, in seconds. On each connection one request follows the other,
+    each chosen among `requests`.
 
     Raises NotMeasured where a status is another than `expected` or the server hangs up, and OSError
     where it does not listen.
     """
-    # Chosen before the time counts.
+    # Chosen before the time is measured.
     chosen = cycle(random.choices(requests, k=20 * len(requests)))  # noqa: S311
     turns = count(random.randrange(TURNS[0], TURNS[1] // 2))  # noqa: S311
     turned = (next(chosen).replace(TURN.encode(), b"%d" % turn) for turn in turns)

@@ -3,7 +3,7 @@
 `python -m dev.bench.run --rounds 5 --seconds 3` prints a table and writes `bench.svg`. One limit is
 the floor, an empty endpoint of the same framework under the same server. The other is PostgreSQL
 under its own load generator, pgbench, which runs the statements of the service's repositories for
-one document each. All of them take turns, so that a machine that drifts slows each.
+one document each. They take turns, so that a machine that becomes slower slows all of them.
 """
 
 # ruff: noqa: S603 - every command is spelled out here
@@ -21,7 +21,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,7 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import psycopg2
-from fastapi import FastAPI, Response
+from fastapi.routing import APIRoute
 from psycopg2.extensions import adapt, make_dsn, parse_dsn
 from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
@@ -40,7 +39,8 @@ from config import settings
 from dev.bench.load import TURN, TURNS, Figures, NotMeasured, figures, load, median, ratio, request
 from dev.bench.plot import Groups, plot
 from dev.postgres import Embedded
-from postgres import batching
+from main import routers
+from postgres.batching import Statement
 from wire.preconditions import entity_tag
 
 HERE = Path(__file__).parents[2]
@@ -48,7 +48,8 @@ PLOT = Path(__file__).with_name("bench.svg")
 PATH = "/api/v1/configurations/"
 CONNECTIONS = (16, 64)
 START_SECONDS = 30
-COLD_SECONDS = 2  # until each connection of pgbench knows the tables and has compiled the triggers
+WARM_UP_SECONDS = 1  # until the second worker serves too
+COLD_SECONDS = 2  # pgbench's connections need them to load the tables' definitions and triggers
 
 # Documents are told apart by a number of four digits. pgbench puts one of its own in the place of
 # this name, in string literals too.
@@ -62,18 +63,6 @@ LIMITS = {
 }
 
 type Taken = dict[tuple[str, int], list[Figures]]
-
-# By their paths, as the service finds them: a slice is nobody's to import.
-getting = import_module("features.configurations.get.repository")
-replacing = import_module("features.configurations.replace.repository")
-
-floor = FastAPI()
-
-
-@floor.get("/{id}")
-async def empty(id: str) -> Response:
-    """As little as an endpoint can do."""
-    return Response(b"{}", media_type="application/json")
 
 
 def identifier(number: int | str) -> str:
@@ -131,7 +120,7 @@ def conditional(dsn: str) -> list[bytes]:
 
 @contextmanager
 def serving(app: str, **environment: str) -> Iterator[int]:
-    """The port of the loopback on which `app` is served, as in production.
+    """The port of the loopback on which `app` is served, with the options of production.
 
     Raises NotMeasured where it does not start.
     """
@@ -140,7 +129,7 @@ def serving(app: str, **environment: str) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", app, "--workers=2", f"--port={port}"]
     process = subprocess.Popen(
-        [*command, "--no-access-log", "--log-level=warning"],
+        [*command, "--no-access-log", "--log-level=warning", "--ws=none"],
         cwd=HERE,
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
@@ -156,22 +145,36 @@ def serving(app: str, **environment: str) -> Iterator[int]:
 
 
 def _warms_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it answers; a second of that, until the second worker serves too."""
+    """Whether it answers; it is asked for WARM_UP_SECONDS."""
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         with suppress(OSError):
-            load(port, [request("GET", "/health")], 200, CONNECTIONS[0], 1)
+            load(port, [request("GET", "/health")], 200, CONNECTIONS[0], WARM_UP_SECONDS)
             return True
         time.sleep(0.1)
     return False
 
 
+def repository(operation: str) -> Any:
+    """The repository of the slice that answers this operation, found among the service's routes."""
+    routes = (route for router in routers() for route in router.routes)
+    endpoint = next(
+        route.endpoint
+        for route in routes
+        if isinstance(route, APIRoute) and route.name == operation
+    )
+    return sys.modules[endpoint.__module__].repository
+
+
 class Asked(Exception):
-    """What a repository asks of the database, in the place of an answer."""
+    """Raised in the place of an answer: what a repository asks of the database."""
+
+    def __init__(self, sql: str, values: database.Values) -> None:
+        self.sql, self.values = sql, values
 
 
 def statement(call: Coroutine[Any, Any, Any]) -> str:
-    """What this call of a repository sends to PostgreSQL when it is gathered with no other."""
+    """What this call of a repository sends to PostgreSQL, in a batch of its own."""
 
     async def ask(sql: str, values: database.Values) -> NoReturn:
         raise Asked(sql, values)
@@ -180,9 +183,10 @@ def statement(call: Coroutine[Any, Any, Any]) -> str:
         with patch.multiple(database, read_batched=ask, write_batched=ask):
             asyncio.run(call)
     except Asked as asked:
-        sql, values = asked.args
-    lists = batching.in_lists([values], None)
-    return str(sql % {name: adapt(value).getquoted().decode() for name, value in lists.items()})
+        lists = Statement(asked.sql, None, "").in_lists([asked.values])
+        literals = {name: adapt(value).getquoted().decode() for name, value in lists.items()}
+        return asked.sql % literals
+    raise NotMeasured("a repository no longer asks the database for many at once")
 
 
 def script(sql: str) -> str:
@@ -236,9 +240,9 @@ def measured(rounds: int, seconds: int) -> Taken:
 
     Leaves no process and no database behind. Raises NotMeasured, OSError and psycopg2.Error.
     """
-    select = statement(getting.get(identifier(NUMBER), None))
+    select = statement(repository("get_configuration").get(identifier(NUMBER), None))
     replaced = (identifier(NUMBER), None, NUMBER, None, document(NUMBER, TURN), None)
-    update = statement(replacing.replace(*replaced))
+    update = statement(repository("replace_configuration").replace(*replaced))
     bodies = {n: f'{{"name": "{n}", "config": {document(n, TURN)}}}' for n in NUMBERS}
     gets = [request("GET", PATH + identifier(n)) for n in NUMBERS]
     puts = [request("PUT", PATH + identifier(n), body=body) for n, body in bodies.items()]
@@ -246,8 +250,8 @@ def measured(rounds: int, seconds: int) -> Taken:
     with (
         filled_database(settings().direct_url) as dsn,
         serving("main:app", DATABASE_URL=dsn, DATABASE_DIRECT_URL=dsn, API_TOKENS="") as service,
-        serving("dev.bench.run:floor") as least,
-        # A process that has nothing else to do. Ctrl-C is for this one here to hear.
+        serving("dev.bench.floor:app") as least,
+        # A process that does nothing else. Ctrl-C ends it by way of this one.
         ProcessPoolExecutor(
             1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
         ) as loader,
@@ -327,7 +331,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=positive, default=5, help="how many; medians are told")
     parser.add_argument("--seconds", type=positive, default=3, help="how long each measurement is")
     given = parser.parse_args(arguments)
-    # Whatever ends it, it leaves nothing behind.
+    # As an exception, so that processes and database are cleared away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("\nbench: terminated"))
     try:
         taken = measured(given.rounds, given.seconds)

@@ -15,7 +15,6 @@ from xml.etree import ElementTree
 import httpx
 import psycopg2
 import pytest
-from fastapi.testclient import TestClient
 from psycopg2.sql import SQL, Identifier
 from pydantic import TypeAdapter
 
@@ -38,11 +37,6 @@ TAKEN: bench.Taken = {
     for connections in bench.CONNECTIONS
     for name, rate in RATES.items()
 }
-
-
-def test_the_floor_answers_the_least_that_is_json() -> None:
-    answer = TestClient(bench.floor).get("/1")
-    assert (answer.json(), answer.headers["Content-Type"]) == ({}, "application/json")
 
 
 def test_documents_are_of_about_1500_bytes_and_differ() -> None:
@@ -68,8 +62,10 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 ) -> None:
     listener.rows = [{"application_id": "A", "revision": 4, "body": "{}"}]
     calls: list[Callable[[], object]] = [
-        lambda: bench.getting.get("it's", None),
-        lambda: bench.replacing.replace("it's", None, "50%", None, '{"a": ":b"}', None),
+        lambda: bench.repository("get_configuration").get("it's", None),
+        lambda: bench.repository("replace_configuration").replace(
+            "it's", None, "50%", None, '{"a": ":b"}', None
+        ),
     ]
     quoted = {"id": "ARRAY['it''s']", "name": "ARRAY['50%']", "config": """ARRAY['{"a": ":b"}']"""}
     for call in calls:
@@ -81,10 +77,10 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 
 
 def test_after_a_statement_was_taken_the_database_is_asked_again(listener: Listener) -> None:
-    bench.statement(bench.getting.get("C", None))
+    bench.statement(bench.repository("get_configuration").get("C", None))
     assert listener.statements == []
     listener.rows = [{"revision": 7}]
-    assert asyncio.run(bench.getting.get("C", None)) == {"revision": 7}
+    assert asyncio.run(bench.repository("get_configuration").get("C", None)) == {"revision": 7}
 
 
 def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> None:
@@ -195,11 +191,12 @@ def test_a_conditional_get_names_the_revision_of_its_document(
     ]
 
 
-def test_an_app_is_served_until_the_block_ends() -> None:
+def test_an_app_is_served_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "WARM_UP_SECONDS", 0.1)
     ports = list[int]()
 
     def use() -> None:
-        with bench.serving("bench:floor") as port:
+        with bench.serving("dev.bench.floor:app") as port:
             ports.append(port)
             assert httpx.get(f"http://127.0.0.1:{port}/1").content == b"{}"
             raise NotMeasured
@@ -250,7 +247,7 @@ def test_service_floor_and_pgbench_are_measured_where_they_are(
     assert list(bench.measured(1, 3)) == [(name, 16) for name in RATES]
 
     own = {"DATABASE_URL": "dbname=bench", "DATABASE_DIRECT_URL": "dbname=bench"}
-    assert started == {"main:app": own | {"API_TOKENS": ""}, "bench:floor": {}}
+    assert started == {"main:app": own | {"API_TOKENS": ""}, "dev.bench.floor:app": {}}
     get, not_modified, put, floor, select, update = measured
     assert (get[0], *get[2:]) == (put[0], *put[2:]) == (1, 200, 16, 3)
     assert not_modified == (1, [b"those of", "dbname=bench"], 304, 16, 3)

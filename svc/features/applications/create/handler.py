@@ -22,7 +22,7 @@ async def create_application(
     try:
         created = await repository.create(body.name, body.comments)
     except repository.NameTaken:
-        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+        raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     response.headers["Location"] = location(request, f"/api/v1/applications/{created['id']}")
     response.headers["ETag"] = entity_tag(1)
     return CreateApplicationResponse(**created)

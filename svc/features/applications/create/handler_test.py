@@ -28,14 +28,17 @@ def test_the_answer_is_the_application_and_where_it_is(
     assert response.headers["ETag"] == '"1"'
 
 
-def test_a_taken_name_is_a_conflict(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["billing", "it's", 'a "b" \\', "a\u200bb"])
+def test_a_taken_name_is_a_conflict_that_shows_it_as_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     async def create(*_: object) -> None:
         raise repository.NameTaken
 
     monkeypatch.setattr(repository, "create", create)
-    response = client.post("/api/v1/applications", json={"name": "billing"})
+    response = client.post("/api/v1/applications", json={"name": name})
     assert response.status_code == 409
-    assert "'billing'" in response.json()["detail"]
+    assert response.json()["detail"] == f"The name “{name}” is taken."
 
 
 def test_an_invalid_member_is_pointed_at(client: TestClient) -> None:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.applications.create.models import CreateApplicationRequest, CreateApplicationResponse
+from features.applications.create.models import CreateApplicationRequest
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 
@@ -43,8 +43,3 @@ def test_a_long_comment_and_an_unknown_member_are_refused(member: str, value: ob
 def test_a_name_is_required() -> None:
     with pytest.raises(ValidationError, match="name\n  Field required"):
         CreateApplicationRequest.model_validate({})
-
-
-def test_a_response_is_the_row() -> None:
-    row = {"id": ID, "name": "billing", "comments": None}
-    assert CreateApplicationResponse.model_validate(row).model_dump() == row

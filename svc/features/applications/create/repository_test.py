@@ -1,41 +1,33 @@
-import asyncio
-import re
-
 import pytest
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import CheckViolation, UniqueViolation
 
-from conftest import Listener, violation
+from conftest import Repositories, Tables
 from features.applications.create import repository
 
 
-def test_one_insert_makes_the_row_with_a_fresh_id(listener: Listener) -> None:
-    listener.rows = [{"id": "…", "name": "billing", "comments": "ours"}]
-    assert asyncio.run(repository.create("billing", "ours")) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert sql == (
-        "insert into applications (id, name, comments) "
-        "values (%(id)s, %(name)s, %(comments)s) returning id, name, comments"
-    )
-    assert re.fullmatch("[0-7][0-9A-HJKMNP-TV-Z]{25}", values["id"])
-    assert {**values, "id": None} == {"id": None, "name": "billing", "comments": "ours"}
+def test_a_new_application_is_a_row_with_an_id_of_its_own(
+    run: Repositories, tables: Tables
+) -> None:
+    made = [run(repository.create(name, "ours")) for name in ("billing", "shipping")]
+    found = tables.rows("select id, name, comments from applications order by name")
+    assert [tuple(row.values()) for row in made] == found
+    assert made[0]["id"] != made[1]["id"]
 
 
-def test_every_row_has_an_id_of_its_own(listener: Listener) -> None:
-    listener.rows = [{}]
-    for _ in range(2):
-        asyncio.run(repository.create("billing", None))
-    assert len({values["id"] for _, _, values in listener.statements}) == 2
-
-
-def test_the_unique_name_is_taken(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "applications_name_key")
+def test_a_name_is_taken_once(run: Repositories, tables: Tables) -> None:
+    tables.application("billing")
     with pytest.raises(repository.NameTaken):
-        asyncio.run(repository.create("billing", None))
+        run(repository.create("billing", None))
+    run(repository.create("Billing", None))
 
 
-def test_another_constraint_passes_untouched(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "applications_pkey")
+def test_another_constraint_passes_untouched(
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CheckViolation):
+        run(repository.create(" billing", None))
+    application = tables.application("shipping")
+    monkeypatch.setattr(repository, "new_ulid", lambda: application)
     with pytest.raises(UniqueViolation) as raised:
-        asyncio.run(repository.create("billing", None))
-    assert raised.value is listener.error
+        run(repository.create("billing", None))
+    assert raised.value.diag.constraint_name == "applications_pkey"

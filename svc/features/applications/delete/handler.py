@@ -26,5 +26,5 @@ async def delete_application(request: Request, id: Ulid, if_match: EntityTags = 
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
     except repository.PreconditionFailed as failed:
-        raise precondition.refusal(failed.args[0]) from None
+        raise precondition.refusal(failed.revision) from None
     return Response(status_code=204)

@@ -1,35 +1,53 @@
-import asyncio
-
 import pytest
 
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.applications.delete import repository
 
 
-@pytest.mark.parametrize("revisions", [None, [3, 4]])
-def test_one_delete_takes_the_row_of_that_id_at_those_revisions(
-    listener: Listener, revisions: list[int] | None
+@pytest.mark.parametrize("revisions", [None, [1], [7, 1]])
+def test_the_application_goes_with_its_configurations_and_no_others(
+    run: Repositories, tables: Tables, revisions: list[int] | None
 ) -> None:
-    listener.rows = [{"revision": 3, "deleted": True}]
-    asyncio.run(repository.delete("A", revisions))
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
-    assert "select revision from applications where id = %(id)s " in sql
-    assert " for update ), deleted as ( " in sql
-    assert "delete from applications using found where applications.id = %(id)s and " in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
-    assert values == {"id": "A", "revisions": revisions}
+    application, other = tables.application(), tables.application("other")
+    kept = tables.configuration(other)
+    run(repository.delete(application, revisions))
+    assert tables.rows("select id from applications") == [(other,)]
+    assert tables.rows("select id from configurations") == [(kept,)]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        asyncio.run(repository.delete("A", None))
+def test_its_configurations_go_with_it_and_leave_their_history(
+    run: Repositories, tables: Tables
+) -> None:
+    application = tables.application()
+    tables.configuration(application)
+    run(repository.delete(application, None), actor="ann")
+    assert tables.rows("select * from configurations") == []
+    found = tables.rows("select action, actor from configuration_revisions order by sequence")
+    assert found == [("create", "anonymous"), ("delete", "ann")]
 
 
-def test_a_row_at_another_revision_stays(listener: Listener) -> None:
-    listener.rows = [{"revision": 7, "deleted": False}]
+@pytest.mark.parametrize("revisions", [[], [1, 3]])
+def test_an_application_at_another_revision_stays(
+    run: Repositories, tables: Tables, revisions: list[int]
+) -> None:
+    application = tables.application()
+    tables.configuration(
+        application
+    )  # its list of configurations changes, and so does its revision
     with pytest.raises(repository.PreconditionFailed) as raised:
-        asyncio.run(repository.delete("A", [3]))
-    assert raised.value.args == (7,)
+        run(repository.delete(application, revisions))
+    assert raised.value.revision == 2
+    assert tables.rows("select id from applications") == [(application,)]
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    application = tables.application()
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(repository.delete("01ARZ3NDEKTSV4RRFFQ69G5FAV", None))
+    with pytest.raises(repository.NotFound):
+        run(repository.delete(application, [7]), confined_to="other")
+    run(repository.delete(application, None), confined_to="billing")
+    assert tables.rows("select name from applications") == [("other",)]

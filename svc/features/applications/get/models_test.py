@@ -7,8 +7,10 @@ ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 ROW = {"id": ID, "name": "billing", "comments": None, "configuration_ids": [ID]}
 
 
-def test_a_response_is_the_row() -> None:
-    assert GetApplicationResponse.model_validate(ROW).model_dump() == ROW
+def test_the_wire_has_all_members_and_null_where_there_are_no_comments() -> None:
+    assert GetApplicationResponse.model_validate(ROW | {"revision": 7}).model_dump_json() == (
+        f'{{"id":"{ID}","name":"billing","comments":null,"configuration_ids":["{ID}"]}}'
+    )
 
 
 @pytest.mark.parametrize("member", sorted(ROW))

@@ -12,12 +12,14 @@ async def get(id: str) -> database.Row:
     """
     rows = await database.read(
         """
-        select id, name, comments, revision, array(
-            select configurations.id from configurations
-            where application_id = applications.id order by configurations.id
-        ) as configuration_ids
-        from applications where id = %(id)s
-        and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
+        select applications.id, applications.name, applications.comments, applications.revision,
+            array(
+                select configurations.id from configurations
+                where configurations.application_id = applications.id
+                order by configurations.id
+            ) as configuration_ids
+        from applications where applications.id = %(id)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
         """,
         {"id": id},
     )

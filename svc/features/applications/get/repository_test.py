@@ -1,24 +1,38 @@
-import asyncio
-
 import pytest
 
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.applications.get import repository
 
 
-def test_one_select_reads_the_row_of_that_id_and_its_configurations(listener: Listener) -> None:
-    listener.rows = [{"id": "A", "name": "billing", "comments": None, "configuration_ids": []}]
-    assert asyncio.run(repository.get("A")) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "read"
-    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
-    assert sql.startswith("select id, name, comments, revision, array( ")
-    assert "where application_id = applications.id order by configurations.id" in sql
-    assert " as configuration_ids from applications where id = %(id)s" in sql
-    assert values == {"id": "A"}
+def test_an_application_has_the_ids_of_its_configurations_ascending(
+    run: Repositories, tables: Tables
+) -> None:
+    application, other = tables.application(), tables.application("other")
+    tables.configuration(other)
+    ids = sorted(tables.configuration(application, name) for name in "abc")
+    assert run(repository.get(application)) == {
+        "id": application,
+        "name": "billing",
+        "comments": None,
+        "revision": 4,
+        "configuration_ids": ids,
+    }
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
+def test_an_application_without_configurations_has_an_empty_list(
+    run: Repositories, tables: Tables
+) -> None:
+    assert run(repository.get(tables.application()))["configuration_ids"] == []
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    application, other = tables.application(), tables.application("other")
     with pytest.raises(repository.NotFound):
-        asyncio.run(repository.get("A"))
+        run(repository.get("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+    for confined_to in (other, "other", "nothing"):
+        with pytest.raises(repository.NotFound):
+            run(repository.get(application), confined_to=confined_to)
+    for confined_to in (application, "billing"):
+        assert run(repository.get(application), confined_to=confined_to)["id"] == application

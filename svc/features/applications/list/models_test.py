@@ -3,11 +3,14 @@ from pydantic import ValidationError
 
 from features.applications.list.models import ListApplicationsResponse
 
-ROW = {"id": "01K3Z5W8Q4R7T2V9X6Y1B3C5D7", "name": "billing", "comments": None}
+ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
+ROW = {"id": ID, "name": "billing", "comments": None}
 
 
-def test_an_item_is_the_row() -> None:
-    assert ListApplicationsResponse.model_validate(ROW).model_dump() == ROW
+def test_the_wire_has_all_members_and_null_where_there_are_no_comments() -> None:
+    assert ListApplicationsResponse.model_validate(ROW | {"revision": 7}).model_dump_json() == (
+        f'{{"id":"{ID}","name":"billing","comments":null}}'
+    )
 
 
 @pytest.mark.parametrize("member", sorted(ROW))

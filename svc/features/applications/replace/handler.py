@@ -27,7 +27,7 @@ async def replace_application(
     if_match: EntityTags = None,
 ) -> ReplaceApplicationResponse:
     """Replace an application. `comments` left out become null."""
-    if body.id not in ("", id):
+    if body.id not in (None, id):
         raise invalid("body", "id", detail="This is not the id of the path")
     precondition = Precondition.of(request, if_match)
     try:
@@ -35,8 +35,8 @@ async def replace_application(
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
     except repository.PreconditionFailed as failed:
-        raise precondition.refusal(failed.args[0]) from None
+        raise precondition.refusal(failed.revision) from None
     except repository.NameTaken:
-        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+        raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     response.headers["ETag"] = entity_tag(replaced["revision"])
     return ReplaceApplicationResponse(**replaced)

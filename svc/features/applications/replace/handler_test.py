@@ -91,3 +91,14 @@ def test_a_member_given_twice_is_pointed_at(client: TestClient) -> None:
     response = client.put(PATH, content='{"name": "a", "name": "b"}')
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == ["/name"]
+
+
+def test_a_name_that_is_taken_is_shown_as_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def replace(*_: object) -> None:
+        raise repository.NameTaken
+
+    monkeypatch.setattr(repository, "replace", replace)
+    response = client.put(PATH, json={"name": "it's"})
+    assert response.json()["detail"] == "The name “it's” is taken."

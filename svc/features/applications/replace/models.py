@@ -1,6 +1,6 @@
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from wire.types import Comments, Name, RequestModel, Ulid, left_out
+from wire.types import Comments, Name, Omissible, RequestModel, Ulid
 
 
 class ReplaceApplicationRequest(RequestModel):
@@ -8,8 +8,8 @@ class ReplaceApplicationRequest(RequestModel):
 
     name: Name
     comments: Comments | None = None
-    id: Ulid = left_out(description="If given, the path's own.")
-    configuration_ids: list[Ulid] = left_out([])
+    id: Omissible[Ulid] = Field(default=None, description="If given, the path's own.")
+    configuration_ids: Omissible[list[Ulid]] = None
 
 
 class ReplaceApplicationResponse(BaseModel):

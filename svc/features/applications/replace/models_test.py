@@ -1,10 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.applications.replace.models import (
-    ReplaceApplicationRequest,
-    ReplaceApplicationResponse,
-)
+from features.applications.replace.models import ReplaceApplicationRequest
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 
@@ -44,6 +41,10 @@ def test_a_name_is_required() -> None:
         ReplaceApplicationRequest.model_validate({"id": ID})
 
 
-def test_a_response_is_the_row() -> None:
-    row = {"id": ID, "name": "billing", "comments": None}
-    assert ReplaceApplicationResponse.model_validate(row).model_dump() == row
+@pytest.mark.parametrize("member", ["id", "configuration_ids"])
+def test_a_read_only_member_may_be_left_out_but_not_null(member: str) -> None:
+    given = ReplaceApplicationRequest.model_validate({"name": "billing"})
+    assert getattr(given, member) is None
+    with pytest.raises(ValidationError) as raised:
+        ReplaceApplicationRequest.model_validate({"name": "billing", member: None})
+    assert [error["loc"] for error in raised.value.errors()] == [(member,)]

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 from psycopg2.errors import UniqueViolation
 
 import database
@@ -7,8 +9,11 @@ class NotFound(Exception):
     """There is no such application."""
 
 
+@dataclass
 class PreconditionFailed(Exception):
-    """The application is at another revision, the exception's argument."""
+    """The application is at `revision`, which is none of those that it may be at."""
+
+    revision: int
 
 
 class NameTaken(Exception):
@@ -20,23 +25,26 @@ async def replace(
 ) -> database.Row:
     """The row as it is now: `id`, `name`, `comments`, `revision`.
 
-    `revisions` are those it may be at. Raises NotFound, PreconditionFailed or NameTaken.
+    `revisions` are those it may be at, or None for any. Raises NotFound, PreconditionFailed or
+    NameTaken.
     """
     try:
         rows = await database.write(
             """
-            with found as (
+            with locked as (
                 select revision from applications where id = %(id)s
                 and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
                 for no key update
-            ), replaced as (
+            ), updated as (
                 update applications set name = %(name)s, comments = %(comments)s
-                from found
+                from locked
                 where applications.id = %(id)s
-                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
+                and (%(revisions)s::bigint[] is null or locked.revision = any(%(revisions)s))
                 returning applications.*
             )
-            select found.revision as found, replaced.* from found left join replaced on true
+            select updated.id, updated.name, updated.comments, updated.revision,
+                locked.revision as found
+            from locked left join updated on true
             """,
             {"id": id, "name": name, "comments": comments, "revisions": revisions},
         )

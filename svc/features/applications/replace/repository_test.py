@@ -1,54 +1,75 @@
-import asyncio
-
 import pytest
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import CheckViolation
 
-from conftest import Listener, violation
+from conftest import Repositories, Tables
 from features.applications.replace import repository
 
 
-def replace(revisions: list[int] | None = None) -> object:
-    return asyncio.run(repository.replace("A", "billing", "ours", revisions))
-
-
-@pytest.mark.parametrize("revisions", [None, [3, 4]])
-def test_one_update_changes_the_row_of_that_id_at_those_revisions(
-    listener: Listener, revisions: list[int] | None
+@pytest.mark.parametrize("revisions", [None, [1], [7, 1]])
+def test_the_row_is_what_was_given_at_the_next_revision(
+    run: Repositories, tables: Tables, revisions: list[int] | None
 ) -> None:
-    listener.rows = [{"id": "A", "name": "billing", "comments": "ours", "revision": 4}]
-    assert replace(revisions) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "(%(confined_to)s::text is null or id = confinement(%(confined_to)s))" in sql
-    assert "from applications where id = %(id)s " in sql
-    assert " for no key update ), replaced as ( " in sql
-    assert "update applications set name = %(name)s, comments = %(comments)s from found" in sql
-    assert "where applications.id = %(id)s and " in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
-    assert values == {"id": "A", "name": "billing", "comments": "ours", "revisions": revisions}
+    application = tables.application()
+    tables.application("other")
+    replaced = run(repository.replace(application, "invoices", "ours", revisions))
+    assert {name: replaced[name] for name in ("id", "name", "comments", "revision")} == {
+        "id": application,
+        "name": "invoices",
+        "comments": "ours",
+        "revision": 2,
+    }
+    found = tables.rows("select name, comments, revision from applications order by name")
+    assert found == [("invoices", "ours", 2), ("other", None, 1)]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        replace()
+def test_a_change_that_changes_nothing_keeps_the_revision(
+    run: Repositories, tables: Tables
+) -> None:
+    assert run(repository.replace(tables.application(), "billing", None, None))["revision"] == 1
 
 
-def test_a_row_at_another_revision_is_not_changed(listener: Listener) -> None:
-    listener.rows = [{"found": 7, "id": None}]
+@pytest.mark.parametrize("revisions", [[], [2, 3]])
+def test_an_application_at_another_revision_stays_as_it_is(
+    run: Repositories, tables: Tables, revisions: list[int]
+) -> None:
+    application = tables.application()
+    tables.application("taken")
     with pytest.raises(repository.PreconditionFailed) as raised:
-        replace([3])
-    assert raised.value.args == (7,)
+        run(repository.replace(application, "taken", None, revisions))
+    assert raised.value.revision == 1
+    assert tables.rows("select revision from applications where name = 'billing'") == [(1,)]
 
 
-def test_the_unique_name_is_taken(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "applications_name_key")
+def test_the_name_of_another_is_taken(run: Repositories, tables: Tables) -> None:
+    application = tables.application()
+    tables.application("other")
     with pytest.raises(repository.NameTaken):
-        replace()
+        run(repository.replace(application, "other", None, [1]))
 
 
-def test_another_constraint_passes_untouched(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "applications_pkey")
-    with pytest.raises(UniqueViolation) as raised:
-        replace()
-    assert raised.value is listener.error
+def test_another_constraint_passes_untouched(run: Repositories, tables: Tables) -> None:
+    with pytest.raises(CheckViolation):
+        run(repository.replace(tables.application(), " billing", None, None))
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    application = tables.application()
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(repository.replace("01ARZ3NDEKTSV4RRFFQ69G5FAV", "new", None, None))
+    with pytest.raises(repository.NotFound):
+        run(repository.replace(application, "other", None, [7]), confined_to="other")
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_confined_caller_may_rename_its_own_application(
+    run: Repositories, tables: Tables, by_name: bool
+) -> None:
+    application = tables.application()
+    confined_to = "billing" if by_name else application
+    assert (
+        run(repository.replace(application, "new", None, None), confined_to=confined_to)["name"]
+        == "new"
+    )

@@ -27,7 +27,7 @@ async def create_configuration(request: Request, body: CreateConfigurationReques
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
-        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+        raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     headers = {
         "Location": location(request, f"/api/v1/configurations/{created['id']}"),
         "ETag": entity_tag(1),

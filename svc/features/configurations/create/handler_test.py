@@ -50,14 +50,17 @@ def test_a_document_too_large_to_give_back_is_refused(
     assert response.status_code == 413
 
 
-def test_a_taken_name_is_a_conflict(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["production", "it's", 'a "b" \\', "a\u200bb"])
+def test_a_taken_name_is_a_conflict_that_shows_it_as_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     async def create(*_: object) -> None:
         raise repository.NameTaken
 
     monkeypatch.setattr(repository, "create", create)
-    response = client.post(PATH, json={"application_id": OWNER, "name": "production"})
+    response = client.post(PATH, json={"application_id": OWNER, "name": name})
     assert response.status_code == 409
-    assert "'production'" in response.json()["detail"]
+    assert response.json()["detail"] == f"The name “{name}” is taken."
 
 
 def test_an_application_that_does_not_exist_is_pointed_at(

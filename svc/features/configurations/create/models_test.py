@@ -1,10 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.configurations.create.models import (
-    CreateConfigurationRequest,
-    CreateConfigurationResponse,
-)
+from features.configurations.create.models import CreateConfigurationRequest
 from wire.documents import ObjectText
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
@@ -56,8 +53,3 @@ def test_an_application_and_a_name_are_required(member: str) -> None:
     given = {name: value for name, value in LEAST.items() if name != member}
     with pytest.raises(ValidationError, match=f"{member}\n  Field required"):
         CreateConfigurationRequest.model_validate(given)
-
-
-def test_a_response_is_the_configuration() -> None:
-    body = {"id": ID, **LEAST, "comments": None, "config": {"a": {"b": 1}}}
-    assert CreateConfigurationResponse.model_validate(body).model_dump() == body

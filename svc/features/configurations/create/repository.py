@@ -1,15 +1,15 @@
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 from wire.types import new_ulid
 
 
 class NoSuchApplication(Exception):
-    """`application_id` names no application."""
+    """`application_id` names no application that the caller may see."""
 
 
 class TooLarge(Exception):
-    """The document, as PostgreSQL prints it, is larger than a body may be."""
+    """The answer would be larger than a body may be."""
 
 
 class NameTaken(Exception):
@@ -24,14 +24,10 @@ async def create(application_id: str, name: str, comments: str | None, config: s
     try:
         rows = await database.write(
             """
-            with created as (
-                insert into configurations (id, application_id, name, comments, config)
-                select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb
-                where %(confined_to)s::text is null
-                or %(application_id)s = confinement(%(confined_to)s)
-                returning id, application_id, name, comments, config
-            )
-            select id, row_to_json(created)::text as body from created
+            insert into configurations (id, application_id, name, comments, config)
+            select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb
+            where %(confined_to)s::text is null or %(application_id)s = confinement(%(confined_to)s)
+            returning id, configuration_body(configurations) as body
             """,
             {
                 "id": new_ulid(),
@@ -41,18 +37,15 @@ async def create(application_id: str, name: str, comments: str | None, config: s
                 "config": config,
             },
         )
-    except ForeignKeyViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_fkey":
-            raise NoSuchApplication from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_application_id_fkey":
+                raise NoSuchApplication from None
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
-        raise
-    if not rows:  # the request is confined to another
+    if not rows:  # the caller is confined to another application
         raise NoSuchApplication
     return rows[0]

@@ -1,83 +1,67 @@
-import asyncio
-import re
-
 import pytest
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg2.errors import CheckViolation, UniqueViolation
 
-from conftest import Listener, violation
+from conftest import Repositories, Tables
 from features.configurations.create import repository
 
-
-def create() -> object:
-    return asyncio.run(repository.create("A", "production", "ours", '{"rate": 1.10}'))
+LONG = f'{{"a": [{", ".join(["1e308"] * 4000)}]}}'  # printed it has 1.2 MB
 
 
-def test_one_insert_makes_the_row_with_a_fresh_id(listener: Listener) -> None:
-    listener.rows = [{"id": "…", "body": "{}"}]
-    assert create() is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert (
-        "where %(confined_to)s::text is null or %(application_id)s = confinement(%(confined_to)s)"
-        in sql
-    )
-    assert (
-        "insert into configurations (id, application_id, name, comments, config) "
-        "select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb " in sql
-    )
-    assert sql.endswith("select id, row_to_json(created)::text as body from created")
-    assert re.fullmatch("[0-7][0-9A-HJKMNP-TV-Z]{25}", values["id"])
-    assert {name: value for name, value in values.items() if name != "id"} == {
-        "application_id": "A",
-        "name": "production",
-        "comments": "ours",
-        "config": '{"rate": 1.10}',
-    }
-
-
-def test_every_row_has_an_id_of_its_own(listener: Listener) -> None:
-    listener.rows = [{}]
-    create()
-    create()
-    assert len({values["id"] for _, _, values in listener.statements}) == 2
-
-
-def test_the_foreign_key_tells_that_there_is_no_such_application(listener: Listener) -> None:
-    listener.error = violation(ForeignKeyViolation, "configurations_application_id_fkey")
-    with pytest.raises(repository.NoSuchApplication):
-        create()
-
-
-def test_an_application_that_the_request_is_not_confined_to_does_not_exist(
-    listener: Listener,
+def test_a_new_configuration_is_a_row_and_its_text_has_every_digit(
+    run: Repositories, tables: Tables
 ) -> None:
-    listener.rows = []
+    owner = tables.application()
+    made = run(repository.create(owner, "production", "ours", '{"rate": 1.10}'), actor="ann")
+    assert made["body"] == (
+        f'{{"id":"{made["id"]}","application_id":"{owner}","name":"production",'
+        '"comments":"ours","config":{"rate": 1.10}}'
+    )
+    found = tables.rows("select id, name, comments, config::text, revision from configurations")
+    assert found == [(made["id"], "production", "ours", '{"rate": 1.10}', 1)]
+    found = tables.rows("select action, actor, revision from configuration_revisions")
+    assert found == [("create", "ann", 1)]
+
+
+def test_each_configuration_has_an_id_of_its_own(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    made = [run(repository.create(owner, name, None, "{}"))["id"] for name in "ab"]
+    assert len(set(made)) == 2
+
+
+def test_an_application_that_is_not_there_or_not_the_callers_does_not_exist(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    tables.application("other")
     with pytest.raises(repository.NoSuchApplication):
-        create()
+        run(repository.create("01ARZ3NDEKTSV4RRFFQ69G5FAV", "a", None, "{}"))
+    with pytest.raises(repository.NoSuchApplication):
+        run(repository.create(owner, "a", None, "{}"), confined_to="other")
+    assert tables.rows("select * from configurations") == []
+    run(repository.create(owner, "a", None, "{}"), confined_to="billing")
 
 
-def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
-    listener.error = violation(CheckViolation, "configurations_config_fits")
+def test_a_document_that_is_long_to_print_is_too_large(run: Repositories, tables: Tables) -> None:
     with pytest.raises(repository.TooLarge):
-        create()
+        run(repository.create(tables.application(), "production", None, LONG))
 
 
-def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "configurations_application_id_name_key")
+def test_a_name_is_taken_once_in_an_application(run: Repositories, tables: Tables) -> None:
+    owner, other = tables.application(), tables.application("other")
+    tables.configuration(owner, "production")
     with pytest.raises(repository.NameTaken):
-        create()
+        run(repository.create(owner, "production", None, "{}"))
+    run(repository.create(other, "production", None, "{}"))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        violation(UniqueViolation, "configurations_pkey"),
-        violation(ForeignKeyViolation, "configurations_other_fkey"),
-        violation(CheckViolation, "configurations_config_object"),
-    ],
-)
-def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:
-    listener.error = error
-    with pytest.raises(type(error)) as raised:
-        create()
-    assert raised.value is error
+def test_another_constraint_passes_untouched(
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = tables.application()
+    with pytest.raises(CheckViolation):
+        run(repository.create(owner, "production", None, "[]"))
+    configuration = tables.configuration(owner)
+    monkeypatch.setattr(repository, "new_ulid", lambda: configuration)
+    with pytest.raises(UniqueViolation) as raised:
+        run(repository.create(owner, "staging", None, "{}"))
+    assert raised.value.diag.constraint_name == "configurations_pkey"

@@ -1,35 +1,44 @@
-import asyncio
-
 import pytest
 
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.configurations.delete import repository
 
 
-@pytest.mark.parametrize("revisions", [None, [3, 4]])
-def test_one_delete_takes_the_row_of_that_id_at_those_revisions(
-    listener: Listener, revisions: list[int] | None
+@pytest.mark.parametrize("revisions", [None, [1], [7, 1]])
+def test_the_configuration_goes_and_leaves_its_history(
+    run: Repositories, tables: Tables, revisions: list[int] | None
 ) -> None:
-    listener.rows = [{"revision": 3, "deleted": True}]
-    asyncio.run(repository.delete("A", revisions))
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "(%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))" in sql
-    assert "select revision from configurations where id = %(id)s " in sql
-    assert " for update ), deleted as ( " in sql
-    assert "delete from configurations using found where configurations.id = %(id)s and " in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
-    assert values == {"id": "A", "revisions": revisions}
+    owner = tables.application()
+    configuration, kept = tables.configuration(owner), tables.configuration(owner, "staging")
+    run(repository.delete(configuration, revisions), actor="ann")
+    assert tables.rows("select id from configurations") == [(kept,)]
+    found = tables.rows(
+        "select revision, action, actor from configuration_revisions"
+        " where configuration_id = %s order by revision",
+        configuration,
+    )
+    assert found == [(1, "create", "anonymous"), (2, "delete", "ann")]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        asyncio.run(repository.delete("A", None))
-
-
-def test_a_row_at_another_revision_stays(listener: Listener) -> None:
-    listener.rows = [{"revision": 7, "deleted": False}]
+@pytest.mark.parametrize("revisions", [[], [2, 3]])
+def test_a_configuration_at_another_revision_stays(
+    run: Repositories, tables: Tables, revisions: list[int]
+) -> None:
+    configuration = tables.configuration(tables.application())
     with pytest.raises(repository.PreconditionFailed) as raised:
-        asyncio.run(repository.delete("A", [3]))
-    assert raised.value.args == (7,)
+        run(repository.delete(configuration, revisions))
+    assert raised.value.revision == 1
+    assert tables.rows("select id from configurations") == [(configuration,)]
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(repository.delete("01ARZ3NDEKTSV4RRFFQ69G5FAV", None))
+    with pytest.raises(repository.NotFound):
+        run(repository.delete(configuration, [7]), confined_to="other")
+    run(repository.delete(configuration, None), confined_to="billing")
+    assert tables.rows("select * from configurations") == []

@@ -34,10 +34,10 @@ async def get_configuration(
     try:
         if wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(
-                id,
                 look,
                 lambda found: not matches(if_none_match, entity_tag(found["revision"])),
                 wait,
+                lambda _: id,
             )
         else:
             found = await look()

@@ -7,9 +7,11 @@ ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 ROW = {"id": ID, "application_id": ID, "name": "production", "comments": None}
 
 
-def test_an_item_is_the_row_without_the_document() -> None:
-    given = ListConfigurationsResponse.model_validate({**ROW, "config": {"a": 1}})
-    assert given.model_dump() == ROW
+def test_the_wire_has_null_where_there_are_no_comments_and_never_the_document() -> None:
+    row = {**ROW, "config": {"a": 1}}
+    assert ListConfigurationsResponse.model_validate(row).model_dump_json() == (
+        f'{{"id":"{ID}","application_id":"{ID}","name":"production","comments":null}}'
+    )
 
 
 @pytest.mark.parametrize("member", sorted(ROW))

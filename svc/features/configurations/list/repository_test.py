@@ -1,52 +1,63 @@
-import asyncio
-
 import pytest
 
-import database
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.configurations.list import repository
 
 
-def test_one_select_reads_the_page_behind_an_id_without_the_documents(listener: Listener) -> None:
-    listener.rows = [{"id": "D", "application_id": "A", "name": "production", "comments": None}]
-    assert asyncio.run(repository.list_after("C", "A", "production", 3)) is listener.rows
-    [(kind, sql, values)] = listener.statements
-    assert kind == "read"
-    assert sql.startswith("select id, application_id, name, comments from configurations where ")
-    assert "(%(after)s::text is null or id > %(after)s) and " in sql
-    assert "(%(name)s::text is null or name = %(name)s) and " in sql
-    assert (
-        "(%(application_id)s::text is null and %(confined_to)s::text is null or application_id"
-        " = any(array[ coalesce(%(application_id)s, confinement(%(confined_to)s)) ])) and "
-    ) in sql
-    assert (
-        "(%(application_id)s::text is null or %(confined_to)s::text is null"
-        " or %(application_id)s = confinement(%(confined_to)s)) "
-    ) in sql
-    assert values == {"after": "C", "application_id": "A", "name": "production", "limit": 3}
-
-
-def test_what_is_not_asked_for_is_null(listener: Listener) -> None:
-    assert asyncio.run(repository.list_after(None, None, None, 101)) == []
-    [(_, _, values)] = listener.statements
-    assert values == {"after": None, "application_id": None, "name": None, "limit": 101}
-
-
-@pytest.mark.parametrize(
-    ("application_id", "confined_to", "order"),
-    [
-        (None, None, "id"),
-        ("A", None, "application_id, id"),
-        (None, "billing", "application_id, id"),
-    ],
-)
-def test_the_order_is_that_of_the_ids_by_the_index_of_what_is_asked_for(
-    listener: Listener,
-    monkeypatch: pytest.MonkeyPatch,
-    application_id: str | None,
-    confined_to: str | None,
-    order: str,
+@pytest.mark.parametrize("of_one", [True, False])
+def test_a_page_begins_behind_an_id_and_ends_with_the_limit(
+    run: Repositories, tables: Tables, of_one: bool
 ) -> None:
-    monkeypatch.setattr(database, "confined_to", lambda: confined_to)
-    asyncio.run(repository.list_after(None, application_id, None, 3))
-    assert listener.statements[0][1].endswith(f" order by {order} limit %(limit)s")
+    owner = tables.application()
+    ids = sorted(tables.configuration(owner, f"configuration {n}") for n in range(5))
+    application_id = owner if of_one else None
+
+    def page(after: str | None, limit: int) -> list[str]:
+        found = run(repository.list_after(after, application_id, None, limit))
+        return [row["id"] for row in found]
+
+    assert page(None, 1000) == ids
+    assert page(None, 2) == ids[:2]
+    assert page(ids[1], 2) == ids[2:4]
+    assert page(ids[4], 2) == []
+
+
+def test_a_row_has_what_a_list_shows_without_the_document(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    configuration = tables.configuration(owner)
+    row = {"id": configuration, "application_id": owner, "name": "production", "comments": None}
+    assert run(repository.list_after(None, None, None, 10)) == [row]
+
+
+def test_an_application_and_a_name_narrow_the_list_each_and_together(
+    run: Repositories, tables: Tables
+) -> None:
+    own, other = tables.application("own"), tables.application("other")
+    a, b = tables.configuration(own, "a"), tables.configuration(own, "b")
+    c = tables.configuration(other, "a")
+
+    def found(application_id: str | None, name: str | None) -> set[str]:
+        return {row["id"] for row in run(repository.list_after(None, application_id, name, 10))}
+
+    assert found(None, None) == {a, b, c}
+    assert found(own, None) == {a, b}
+    assert found(None, "a") == {a, c}
+    assert found(other, "a") == {c}
+    assert found(other, "b") == set()
+    assert found("01ARZ3NDEKTSV4RRFFQ69G5FAV", None) == set()
+
+
+def test_a_confined_caller_sees_nothing_of_other_applications(
+    run: Repositories, tables: Tables
+) -> None:
+    own, other = tables.application("own"), tables.application("other")
+    mine, _ = tables.configuration(own), tables.configuration(other)
+    for confined_to in (own, "own"):
+        for application_id in (None, own):
+            listed = repository.list_after(None, application_id, None, 10)
+            assert [row["id"] for row in run(listed, confined_to=confined_to)] == [mine]
+        listed = repository.list_after(None, other, None, 10)
+        assert run(listed, confined_to=confined_to) == []
+    assert run(repository.list_after(None, None, None, 10), confined_to="nothing") == []

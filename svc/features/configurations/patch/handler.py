@@ -41,10 +41,10 @@ async def patch_configuration(
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
     except repository.PreconditionFailed as failed:
-        raise precondition.refusal(failed.args[0]) from None
+        raise precondition.refusal(failed.revision) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
-        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+        raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     headers = {"ETag": entity_tag(patched["revision"])}
     return Response(patched["body"], 200, headers, "application/json")

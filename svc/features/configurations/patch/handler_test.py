@@ -122,3 +122,11 @@ def test_a_refusal_has_its_status(
     response = patch(client, '{"name": "staging"}')
     assert response.status_code == status
     assert [error["pointer"] for error in response.json().get("errors", [])] == pointers
+
+
+def test_a_name_that_is_taken_is_shown_as_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, repository.NameTaken())
+    response = patch(client, """{"name": "it's"}""")
+    assert response.json()["detail"] == "The name “it's” is taken."

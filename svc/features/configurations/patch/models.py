@@ -1,16 +1,24 @@
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from wire.types import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
+from wire.types import (
+    Comments,
+    ConfigDocument,
+    ConfigObject,
+    Name,
+    Omissible,
+    RequestModel,
+    Ulid,
+)
 
 
 class PatchConfigurationRequest(RequestModel):
     """A merge patch (RFC 7396): null removes, so that of these members only `comments` may be."""
 
-    name: Name = left_out()
+    name: Omissible[Name] = None
     comments: Comments | None = None
-    config: ConfigDocument = left_out("{}")
-    id: Ulid = left_out(description="If given, the path's own.")
-    application_id: Ulid = left_out(description="If given, its own.")
+    config: Omissible[ConfigDocument] = None
+    id: Omissible[Ulid] = Field(default=None, description="If given, the path's own.")
+    application_id: Omissible[Ulid] = Field(default=None, description="If given, its own.")
 
 
 class PatchConfigurationResponse(BaseModel):

@@ -1,10 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.configurations.patch.models import (
-    PatchConfigurationRequest,
-    PatchConfigurationResponse,
-)
+from features.configurations.patch.models import PatchConfigurationRequest
 from wire.documents import ObjectText
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
@@ -54,9 +51,3 @@ def test_an_invalid_or_unknown_member_is_refused(member: str, value: object) -> 
     with pytest.raises(ValidationError) as raised:
         given(**{member: value})
     assert [error["loc"] for error in raised.value.errors()] == [(member,)]
-
-
-def test_a_response_is_the_configuration() -> None:
-    ids = {"id": ID, "application_id": ID}
-    body = {**ids, "name": "production", "comments": None, "config": {"a": {"b": 1}}}
-    assert PatchConfigurationResponse.model_validate(body).model_dump() == body

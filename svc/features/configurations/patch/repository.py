@@ -1,6 +1,7 @@
+from dataclasses import dataclass
 from typing import Any
 
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2 import IntegrityError
 
 import database
 
@@ -13,12 +14,15 @@ class OtherApplication(Exception):
     """The configuration belongs to another application than the one given."""
 
 
+@dataclass
 class PreconditionFailed(Exception):
-    """The configuration is at another revision, the exception's argument."""
+    """The configuration is at `revision`, which is none of those that it may be at."""
+
+    revision: int
 
 
 class TooLarge(Exception):
-    """The document, as PostgreSQL prints it, is larger than a body may be."""
+    """The answer would be larger than a body may be."""
 
 
 class NameTaken(Exception):
@@ -28,52 +32,50 @@ class NameTaken(Exception):
 async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -> database.Row:
     """The configuration as it is now: its `body` as JSON text, and its `revision`.
 
-    `members` are those that the patch has; its `config` is a merge patch as JSON text. Raises
-    NotFound, OtherApplication, PreconditionFailed, TooLarge or NameTaken.
+    `members` are those that the patch has; its `config` is a merge patch as JSON text. `revisions`
+    are those the configuration may be at, or None for any. Raises NotFound, OtherApplication,
+    PreconditionFailed, TooLarge or NameTaken.
     """
     try:
         rows = await database.write(
             """
-            with found as (
+            with locked as (
                 select application_id, revision from configurations
                 where id = %(id)s
                 and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
                 for no key update
-            ), patched as (
+            ), updated as (
                 update configurations set
-                    name = coalesce(%(name)s, name),
-                    comments = case when %(comments_given)s then %(comments)s else comments end,
-                    config = merge_patch(config, %(config)s)
-                from found
+                    name = coalesce(%(name)s, configurations.name),
+                    comments = case when %(has_comments)s
+                        then %(comments)s else configurations.comments end,
+                    config = merge_patch(configurations.config, %(config)s)
+                from locked
                 where configurations.id = %(id)s
-                and found.application_id = coalesce(%(application_id)s, found.application_id)
-                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
-                returning configurations.*
-            ), answer as (
-                select id, application_id, name, comments, config from patched
+                and locked.application_id = coalesce(%(application_id)s, locked.application_id)
+                and (%(revisions)s::bigint[] is null or locked.revision = any(%(revisions)s))
+                returning
+                    configurations.revision, configuration_body(configurations) as body
             )
-            select found.application_id, found.revision as found,
-                (select revision from patched) as revision,
-                (select row_to_json(answer)::text from answer) as body
-            from found
+            select locked.application_id, locked.revision as found, updated.revision, updated.body
+            from locked left join updated on true
             """,
             {
                 "id": id,
                 "application_id": members.get("application_id"),
                 "name": members.get("name"),
                 "comments": members.get("comments"),
-                "comments_given": "comments" in members,
+                "has_comments": "comments" in members,
                 "config": members.get("config", "{}"),
                 "revisions": revisions,
             },
         )
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
     if not rows:
         raise NotFound

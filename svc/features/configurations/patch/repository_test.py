@@ -1,98 +1,110 @@
-import asyncio
+import json
 from typing import Any
 
 import pytest
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2.errors import CheckViolation
 
-from conftest import Listener, violation
+from conftest import Repositories, Tables
 from features.configurations.patch import repository
 
+NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+LONG = f'{{"a": [{", ".join(["1e308"] * 4000)}]}}'  # printed it has 1.2 MB
 
-def patch(members: dict[str, Any], revisions: list[int] | None = None) -> object:
-    return asyncio.run(repository.patch("C", members, revisions))
 
-
-@pytest.mark.parametrize("revisions", [None, [3, 4]])
+@pytest.mark.parametrize("revisions", [None, [2], [7, 2]])
 @pytest.mark.parametrize(
-    ("members", "bound"),
+    ("members", "changed"),
     [
-        ({}, {}),
         ({"name": "staging"}, {"name": "staging"}),
-        ({"comments": None}, {"comments_given": True}),
-        ({"comments": "ours"}, {"comments_given": True, "comments": "ours"}),
-        ({"config": '{"a": null}'}, {"config": '{"a": null}'}),
-        ({"id": "C", "application_id": "A"}, {"application_id": "A"}),
+        ({"comments": None}, {"comments": None}),
+        ({"comments": "theirs"}, {"comments": "theirs"}),
+        ({"config": '{"a": null, "b": 1.10}'}, {"config": '{"b": 1.10, "c": 3}'}),
     ],
 )
-def test_one_update_changes_what_the_patch_has_at_those_revisions(
-    listener: Listener,
+def test_what_the_patch_has_changes_and_nothing_else(
+    run: Repositories,
+    tables: Tables,
     members: dict[str, Any],
-    bound: dict[str, Any],
+    changed: dict[str, Any],
     revisions: list[int] | None,
 ) -> None:
-    listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
-    assert patch(members, revisions) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "for no key update" in sql
-    assert "name = coalesce(%(name)s, name)" in sql
-    assert "case when %(comments_given)s then %(comments)s else comments end" in sql
-    assert "config = merge_patch(config, %(config)s)" in sql
-    assert "application_id = coalesce(%(application_id)s, found.application_id)" in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
-    unchanged = {"name": None, "comments": None, "comments_given": False, "config": "{}"}
-    assert values == {
-        "id": "C",
-        "application_id": None,
-        "revisions": revisions,
-        **unchanged,
-        **bound,
-    }
+    configuration = tables.configuration(tables.application(), config='{"a": 1, "c": 3}')
+    tables.rows("update configurations set comments = 'ours'")
+    before = {"name": "production", "comments": "ours", "config": '{"a": 1, "c": 3}'}
+    patched = run(repository.patch(configuration, members, revisions), actor="ann")
+    assert patched["revision"] == 3
+    [found] = tables.rows("select name, comments, config::text from configurations")
+    assert dict(zip(before, found, strict=True)) == before | changed
+    assert f'"config":{found[2]}}}' in patched["body"]
+    assert tables.rows("select actor from configuration_revisions where revision = 3") == [("ann",)]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        patch({})
-
-
-def test_a_row_of_another_application_is_not_changed(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
-    with pytest.raises(repository.OtherApplication):
-        patch({"application_id": "B"})
-
-
-@pytest.mark.parametrize("members", [{}, {"application_id": "A"}])
-def test_a_row_at_another_revision_is_not_changed(
-    listener: Listener, members: dict[str, Any]
+@pytest.mark.parametrize("members", [{}, {"config": "{}"}, {"name": "production"}])
+def test_a_patch_that_changes_nothing_keeps_the_revision(
+    run: Repositories, tables: Tables, members: dict[str, Any]
 ) -> None:
-    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
+    owner = tables.application()
+    configuration = tables.configuration(owner)
+    patched = run(
+        repository.patch(
+            configuration, {**members, "id": configuration, "application_id": owner}, None
+        )
+    )
+    assert patched["revision"] == 1
+    assert json.loads(patched["body"])["id"] == configuration
+
+
+@pytest.mark.parametrize("revisions", [[], [2, 3]])
+def test_a_configuration_at_another_revision_stays_as_it_is(
+    run: Repositories, tables: Tables, revisions: list[int]
+) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
     with pytest.raises(repository.PreconditionFailed) as raised:
-        patch(members, [3])
-    assert raised.value.args == (7,)
+        run(repository.patch(configuration, {"name": "taken", "application_id": owner}, revisions))
+    assert raised.value.revision == 1
 
 
-def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
-    listener.error = violation(CheckViolation, "configurations_config_fits")
+def test_a_configuration_of_another_application_stays_as_it_is(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    with pytest.raises(repository.OtherApplication):
+        run(repository.patch(configuration, {"name": "new", "application_id": NOWHERE}, [7]))
+    assert tables.rows("select name from configurations") == [("production",)]
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(repository.patch(NOWHERE, {"name": "new"}, [7]))
+    with pytest.raises(repository.NotFound):
+        run(repository.patch(configuration, {"name": "new"}, [7]), confined_to="other")
+    assert (
+        run(repository.patch(configuration, {"name": "new"}, None), confined_to="billing")[
+            "revision"
+        ]
+        == 2
+    )
+
+
+def test_a_document_that_is_long_to_print_is_too_large(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
     with pytest.raises(repository.TooLarge):
-        patch({"config": "{}"})
+        run(repository.patch(configuration, {"config": LONG}, None))
 
 
-def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "configurations_application_id_name_key")
+def test_the_name_of_another_is_taken(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
     with pytest.raises(repository.NameTaken):
-        patch({"name": "staging"})
+        run(repository.patch(configuration, {"name": "taken"}, None))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        violation(UniqueViolation, "configurations_pkey"),
-        violation(CheckViolation, "configurations_config_object"),
-    ],
-)
-def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:
-    listener.error = error
-    with pytest.raises(type(error)) as raised:
-        patch({})
-    assert raised.value is error
+def test_another_constraint_passes_untouched(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
+    with pytest.raises(CheckViolation):
+        run(repository.patch(configuration, {"name": " production"}, None))

@@ -24,13 +24,13 @@ async def replace_configuration(
     request: Request, id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
 ) -> Response:
     """Replace a configuration. `comments` left out become null; `config` may not be left out."""
-    if body.id not in ("", id):
+    if body.id not in (None, id):
         raise invalid("body", "id", detail="This is not the id of the path")
     precondition = Precondition.of(request, if_match)
     try:
         replaced = await repository.replace(
             id,
-            body.application_id or None,
+            body.application_id,
             body.name,
             body.comments,
             body.config,
@@ -42,10 +42,10 @@ async def replace_configuration(
         detail = "A configuration stays with its application"
         raise invalid("body", "application_id", detail=detail) from None
     except repository.PreconditionFailed as failed:
-        raise precondition.refusal(failed.args[0]) from None
+        raise precondition.refusal(failed.revision) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
-        raise HTTPException(409, f"The name {body.name!r} is taken.") from None
+        raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     headers = {"ETag": entity_tag(replaced["revision"])}
     return Response(replaced["body"], 200, headers, "application/json")

@@ -99,3 +99,14 @@ def test_a_refusal_has_its_status(
     response = client.put(PATH, json=LEAST)
     assert response.status_code == status
     assert [error["pointer"] for error in response.json().get("errors", [])] == pointers
+
+
+def test_a_name_that_is_taken_is_shown_as_it_is(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def replace(*_: object) -> None:
+        raise repository.NameTaken
+
+    monkeypatch.setattr(repository, "replace", replace)
+    response = client.put(PATH, json={**LEAST, "name": "it's"})
+    assert response.json()["detail"] == "The name “it's” is taken."

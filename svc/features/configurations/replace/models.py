@@ -1,6 +1,14 @@
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from wire.types import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid, left_out
+from wire.types import (
+    Comments,
+    ConfigDocument,
+    ConfigObject,
+    Name,
+    Omissible,
+    RequestModel,
+    Ulid,
+)
 
 
 class ReplaceConfigurationRequest(RequestModel):
@@ -9,8 +17,8 @@ class ReplaceConfigurationRequest(RequestModel):
     name: Name
     comments: Comments | None = None
     config: ConfigDocument
-    id: Ulid = left_out(description="If given, the path's own.")
-    application_id: Ulid = left_out(description="If given, its own.")
+    id: Omissible[Ulid] = Field(default=None, description="If given, the path's own.")
+    application_id: Omissible[Ulid] = Field(default=None, description="If given, its own.")
 
 
 class ReplaceConfigurationResponse(BaseModel):

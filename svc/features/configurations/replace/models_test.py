@@ -1,10 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.configurations.replace.models import (
-    ReplaceConfigurationRequest,
-    ReplaceConfigurationResponse,
-)
+from features.configurations.replace.models import ReplaceConfigurationRequest
 from wire.documents import ObjectText
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
@@ -52,7 +49,10 @@ def test_a_name_and_a_config_are_required(member: str) -> None:
         ReplaceConfigurationRequest.model_validate(given)
 
 
-def test_a_response_is_the_configuration() -> None:
-    ids = {"id": ID, "application_id": ID}
-    body = {**ids, "name": "production", "comments": None, "config": {"a": {"b": 1}}}
-    assert ReplaceConfigurationResponse.model_validate(body).model_dump() == body
+@pytest.mark.parametrize("member", ["id", "application_id"])
+def test_a_read_only_member_may_be_left_out_but_not_null(member: str) -> None:
+    given = ReplaceConfigurationRequest.model_validate(LEAST)
+    assert getattr(given, member) is None
+    with pytest.raises(ValidationError) as raised:
+        ReplaceConfigurationRequest.model_validate({**LEAST, member: None})
+    assert [error["loc"] for error in raised.value.errors()] == [(member,)]

@@ -1,4 +1,6 @@
-from psycopg2.errors import CheckViolation, UniqueViolation
+from dataclasses import dataclass
+
+from psycopg2 import IntegrityError
 
 import database
 
@@ -11,12 +13,15 @@ class OtherApplication(Exception):
     """The configuration belongs to another application than the one given."""
 
 
+@dataclass
 class PreconditionFailed(Exception):
-    """The configuration is at another revision, the exception's argument."""
+    """The configuration is at `revision`, which is none of those that it may be at."""
+
+    revision: int
 
 
 class TooLarge(Exception):
-    """The document, as PostgreSQL prints it, is larger than a body may be."""
+    """The answer would be larger than a body may be."""
 
 
 class NameTaken(Exception):
@@ -33,40 +38,44 @@ async def replace(
 ) -> database.Row:
     """The configuration as it is now: its `body` as JSON text, and its `revision`.
 
-    `config` is JSON text, `application_id` the one it must belong to, `revisions` those it may be
-    at. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or NameTaken.
+    `config` is JSON text, `application_id` the one it must belong to or None, `revisions` those it
+    may be at, or None for any. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or
+    NameTaken.
     """
+    # In a batch each value becomes a list, and PostgreSQL has no lists of lists of unequal length:
+    # so the revisions go as the text of an array, such as {3,4}.
+    allowed = None if revisions is None else f"{{{','.join(map(str, revisions))}}}"
     try:
         row = await database.write_batched(
             """
-            with asked as (
+            with wanted as (
                 select * from unnest(
                     %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
                     %(comments)s::text[], %(config)s::text[], %(revisions)s::text[]
-                ) as asked (id, owner, new_name, new_comments, new_config, revisions)
-            ), found as (
-                select application_id, revision, asked.*
-                from asked join configurations using (id)
-                where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
+                ) as wanted (id, application_id, name, comments, config, revisions)
+            ), locked as (
+                select configurations.id, configurations.application_id, configurations.revision
+                from wanted join configurations on configurations.id = wanted.id
+                where %(confined_to)s::text is null
+                or configurations.application_id = confinement(%(confined_to)s)
                 -- In this order, so that two such statements cannot wait for each other.
-                order by id
+                order by configurations.id
                 for no key update of configurations
-            ), replaced as (
+            ), updated as (
                 update configurations
-                set name = new_name, comments = new_comments, config = new_config::jsonb
-                from found
-                where configurations.id = found.id
-                and found.application_id = coalesce(owner, found.application_id)
-                and (revisions is null or revisions::jsonb @> to_jsonb(found.revision))
-                returning configurations.*
+                set name = wanted.name, comments = wanted.comments, config = wanted.config::jsonb
+                from locked join wanted on wanted.id = locked.id
+                where configurations.id = locked.id
+                and locked.application_id = coalesce(wanted.application_id, locked.application_id)
+                and (wanted.revisions is null or locked.revision = any(wanted.revisions::bigint[]))
+                returning
+                    configurations.id, configurations.revision,
+                    configuration_body(configurations) as body
             )
-            select id, found.application_id, found.revision as found, replaced.revision, (
-                select row_to_json(answer)::text from (
-                    select id, replaced.application_id, name, comments, config
-                    where replaced.revision is not null
-                ) as answer
-            ) as body
-            from found left join replaced using (id)
+            select
+                locked.id, locked.application_id, locked.revision as found,
+                updated.revision, updated.body
+            from locked left join updated on updated.id = locked.id
             """,
             {
                 "id": id,
@@ -74,16 +83,15 @@ async def replace(
                 "name": name,
                 "comments": comments,
                 "config": config,
-                "revisions": None if revisions is None else str(revisions),
+                "revisions": allowed,
             },
         )
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
         raise
     if row is None:
         raise NotFound

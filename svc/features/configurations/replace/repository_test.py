@@ -1,89 +1,119 @@
-import asyncio
-
 import pytest
-from psycopg2.errors import CheckViolation, UniqueViolation
+from psycopg2.errors import CheckViolation
 
-from conftest import Listener, violation
+import database
+from conftest import Repositories, Tables
 from features.configurations.replace import repository
 
-
-def replace(application_id: str | None = None, revisions: list[int] | None = None) -> object:
-    return asyncio.run(
-        repository.replace("C", application_id, "production", "ours", "{}", revisions)
-    )
+NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+LONG = f'{{"a": [{", ".join(["1e308"] * 4000)}]}}'  # printed it has 1.2 MB
 
 
-@pytest.mark.parametrize(("application_id", "revisions"), [(None, None), ("A", [3, 4])])
-def test_one_update_changes_the_rows_of_those_ids_at_those_revisions(
-    listener: Listener, application_id: str | None, revisions: list[int] | None
+async def replace(
+    configuration: str,
+    application_id: str | None = None,
+    revisions: list[int] | None = None,
+    name: str = "production",
+    config: str = '{"rate": 1.10}',
+) -> database.Row:
+    return await repository.replace(configuration, application_id, name, "ours", config, revisions)
+
+
+@pytest.mark.parametrize("revisions", [None, [1], [7, 1]])
+@pytest.mark.parametrize("names_its_application", [True, False])
+def test_the_row_is_what_was_given_at_the_next_revision(
+    run: Repositories, tables: Tables, revisions: list[int] | None, names_its_application: bool
 ) -> None:
-    listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
-    assert replace(application_id, revisions) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write_batched"
-    assert "as asked (id, owner, new_name, new_comments, new_config, revisions)" in sql
-    assert "%(confined_to)s::text is null or application_id = confinement(%(confined_to)s)" in sql
-    assert " order by id for no key update of configurations ), replaced as ( " in sql
-    assert "set name = new_name, comments = new_comments, config = new_config::jsonb" in sql
-    assert "where configurations.id = found.id and " in sql
-    assert "found.application_id = coalesce(owner, found.application_id)" in sql
-    assert "(revisions is null or revisions::jsonb @> to_jsonb(found.revision))" in sql
-    assert values == {
-        "id": "C",
-        "application_id": application_id,
-        "name": "production",
-        "comments": "ours",
-        "config": "{}",
-        "revisions": revisions and "[3, 4]",
-    }
+    owner = tables.application()
+    configuration = tables.configuration(owner)
+    tables.configuration(owner, "other")
+    given = owner if names_its_application else None
+    replaced = run(replace(configuration, given, revisions, "staging"), actor="ann")
+    assert replaced["revision"] == 2
+    assert replaced["body"] == (
+        f'{{"id":"{configuration}","application_id":"{owner}","name":"staging",'
+        '"comments":"ours","config":{"rate": 1.10}}'
+    )
+    found = tables.rows("select name, comments, config::text from configurations order by name")
+    assert found == [("other", None, "{}"), ("staging", "ours", '{"rate": 1.10}')]
+    assert tables.rows("select actor from configuration_revisions where revision = 2") == [("ann",)]
 
 
-def test_no_revision_at_all_is_not_any_revision(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "found": 3, "revision": 4, "body": "{}"}]
-    replace(None, [])
-    assert listener.statements[0][2]["revisions"] == "[]"
+def test_a_change_that_changes_nothing_keeps_the_revision(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    assert [run(replace(configuration))["revision"] for _ in range(2)] == [2, 2]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        replace()
-
-
-def test_a_row_of_another_application_is_not_changed(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
-    with pytest.raises(repository.OtherApplication):
-        replace("B")
-
-
-def test_a_row_at_another_revision_is_not_changed(listener: Listener) -> None:
-    listener.rows = [{"application_id": "A", "found": 7, "body": None}]
+@pytest.mark.parametrize("revisions", [[], [2, 3]])
+def test_a_configuration_at_another_revision_stays_as_it_is(
+    run: Repositories, tables: Tables, revisions: list[int]
+) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
     with pytest.raises(repository.PreconditionFailed) as raised:
-        replace("A", [3])
-    assert raised.value.args == (7,)
+        run(replace(configuration, owner, revisions, "taken"))
+    assert raised.value.revision == 1
 
 
-def test_a_document_that_does_not_fit_is_too_large(listener: Listener) -> None:
-    listener.error = violation(CheckViolation, "configurations_config_fits")
+def test_a_configuration_of_another_application_stays_as_it_is(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    with pytest.raises(repository.OtherApplication):
+        run(replace(configuration, NOWHERE, [7]))
+    assert tables.rows("select revision from configurations") == [(1,)]
+
+
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(replace(NOWHERE, revisions=[7]))
+    with pytest.raises(repository.NotFound):
+        run(replace(configuration, revisions=[7]), confined_to="other")
+    assert run(replace(configuration), confined_to="billing")["revision"] == 2
+
+
+def test_a_document_that_is_long_to_print_is_too_large(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
     with pytest.raises(repository.TooLarge):
-        replace()
+        run(replace(configuration, config=LONG))
 
 
-def test_the_name_that_is_unique_in_the_application_is_taken(listener: Listener) -> None:
-    listener.error = violation(UniqueViolation, "configurations_application_id_name_key")
+def test_the_name_of_another_is_taken(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
     with pytest.raises(repository.NameTaken):
-        replace()
+        run(replace(configuration, name="taken"))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        violation(UniqueViolation, "configurations_pkey"),
-        violation(CheckViolation, "configurations_config_object"),
-    ],
-)
-def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:
-    listener.error = error
-    with pytest.raises(type(error)) as raised:
-        replace()
-    assert raised.value is error
+def test_another_constraint_passes_untouched(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
+    with pytest.raises(CheckViolation):
+        run(replace(configuration, config="[]"))
+
+
+def test_each_of_a_batch_is_held_to_its_own_revisions(
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = tables.application()
+    ids = [tables.configuration(owner, name) for name in "abcde"]
+    asked: list[database.Values] = []
+    statements = set[str]()
+
+    async def write_batched(sql: str, values: database.Values) -> None:
+        asked.append(values)
+        statements.add(sql)
+
+    monkeypatch.setattr(database, "write_batched", write_batched)
+    for configuration, revisions in zip(ids, [None, [], [1], [3, 1], [3, 4]], strict=True):
+        with pytest.raises(repository.NotFound):
+            run(replace(configuration, None, revisions, configuration))
+    [statement] = statements
+    lists = {name: [values[name] for values in asked] for name in asked[0]}
+    rows = {row["id"]: row for row in run(database.write(statement, lists))}
+    assert [rows[configuration]["revision"] for configuration in ids] == [2, None, 2, 2, None]

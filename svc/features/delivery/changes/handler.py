@@ -31,7 +31,7 @@ async def list_changes(
     """
     look, wait = partial(repository.list_after, id, after, limit), wait_seconds(request, prefer)
     try:
-        rows = await database.wait(id, look, bool, wait) if wait else await look()
+        rows = await database.wait(look, bool, wait, lambda _: id) if wait else await look()
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
     if wait is not None:

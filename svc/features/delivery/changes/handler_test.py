@@ -1,5 +1,4 @@
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from types import ModuleType
 
 import pytest
@@ -27,7 +26,7 @@ class Database:
     """In the place of the database: what it tells, and what it was asked."""
 
     def __init__(self) -> None:
-        recorded_at = datetime(2026, 1, 2, tzinfo=UTC)
+        recorded_at = "2026-01-02T00:00:00.000000Z"
         self.rows = [{"sequence": number, "recorded_at": recorded_at, **TOLD} for number in (8, 9)]
         self.asked: list[object] = []
         self.waits: list[object] = []
@@ -67,8 +66,8 @@ def test_the_answer_is_the_changes_and_where_the_next_ones_begin(
     assert response.status_code == 200
     assert response.json() == {
         "changes": [
-            {"sequence": 8, **TOLD, "recorded_at": "2026-01-02T00:00:00Z"},
-            {"sequence": 9, **TOLD, "recorded_at": "2026-01-02T00:00:00Z"},
+            {"sequence": 8, **TOLD, "recorded_at": "2026-01-02T00:00:00.000000Z"},
+            {"sequence": 9, **TOLD, "recorded_at": "2026-01-02T00:00:00.000000Z"},
         ],
         "next": 9,
     }

@@ -1,9 +1,8 @@
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
 
-from wire.types import Name, Revision, Sequence, Ulid
+from wire.types import Name, Revision, Sequence, Timestamp, Ulid
 
 
 class Change(BaseModel):
@@ -13,7 +12,7 @@ class Change(BaseModel):
     revision: Revision
     action: Literal["create", "update", "delete", "rollback"]
     actor: str
-    recorded_at: datetime
+    recorded_at: Timestamp
 
 
 class ListChangesResponse(BaseModel):

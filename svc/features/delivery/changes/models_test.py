@@ -1,9 +1,7 @@
-from datetime import UTC, datetime
-
 import pytest
 from pydantic import ValidationError
 
-from features.delivery.changes.models import Change, ListChangesResponse
+from features.delivery.changes.models import Change
 
 CHANGE: dict[str, object] = {
     "sequence": 8,
@@ -12,14 +10,14 @@ CHANGE: dict[str, object] = {
     "revision": 2,
     "action": "update",
     "actor": "ann",
-    "recorded_at": datetime(2026, 1, 2, tzinfo=UTC),
+    "recorded_at": "2026-01-02T03:04:05.000600Z",
 }
 
 
 @pytest.mark.parametrize("action", ["create", "update", "delete", "rollback"])
-def test_a_change_is_what_is_known_of_it_without_the_document(action: str) -> None:
+def test_a_change_has_what_is_known_of_it_and_never_the_document(action: str) -> None:
     change = {**CHANGE, "action": action}
-    assert Change.model_validate({**change, "config": {}}).model_dump() == change
+    assert Change.model_validate({**change, "config": {}}).model_dump(mode="json") == change
 
 
 @pytest.mark.parametrize(
@@ -29,8 +27,3 @@ def test_what_no_change_can_have_is_refused(member: str, value: object) -> None:
     with pytest.raises(ValidationError) as raised:
         Change.model_validate({**CHANGE, member: value})
     assert [error["loc"] for error in raised.value.errors()] == [(member,)]
-
-
-def test_a_response_is_the_changes_and_where_the_next_ones_begin() -> None:
-    body: dict[str, object] = {"changes": [CHANGE], "next": 8}
-    assert ListChangesResponse.model_validate(body).model_dump() == body

@@ -10,15 +10,18 @@ async def list_after(id: str, after: int, limit: int) -> list[database.Row]:
     the fields of `Change`. Raises NotFound."""
     rows = await database.read(
         """
-        select page.* from (
-            select from applications where id = %(id)s
-            and (%(confined_to)s::text is null or id = confinement(%(confined_to)s))
-        ) as known left join lateral (
-            select sequence, configuration_id, name, revision, action, actor, recorded_at
+        with page as (
+            select sequence, configuration_id, name, revision, action, actor,
+                rfc3339(recorded_at) as recorded_at
             from configuration_revisions
             where application_id = %(id)s and sequence > %(after)s
             order by sequence limit %(limit)s
-        ) as page on true
+        )
+        -- One row of nulls where the page is empty; none where there is no such application.
+        select page.* from applications left join page on true
+        where applications.id = %(id)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+        order by page.sequence
         """,
         {"id": id, "after": after, "limit": limit},
     )

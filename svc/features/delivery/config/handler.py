@@ -42,18 +42,19 @@ async def get_config(
     look = partial(repository.merge, application, name, optional, explain=explain)
     wait = wait_seconds(request, prefer)
     try:
-        found = await look()
         if wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(
-                found["application_id"],
                 look,
                 lambda found: not matches(if_none_match, f'"{found["opaque"]}"'),
                 wait,
+                lambda found: found["application_id"],
             )
+        else:
+            found = await look()
     except repository.NoSuchApplication:
-        raise HTTPException(404, f"There is no application {application!r}.") from None
+        raise HTTPException(404, f"There is no application “{application}”.") from None
     except repository.NoSuchLayer as missing:
-        detail = f"The application has no configuration {missing.args[0]!r}."
+        detail = f"The application has no configuration “{missing.name}”."
         raise HTTPException(404, detail) from None
     tag = f'"{found["opaque"]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}

@@ -110,19 +110,22 @@ def test_without_a_document_that_is_known_or_time_it_does_not_wait(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "named"),
-    [(repository.NoSuchApplication(), "'billing'"), (repository.NoSuchLayer("eu"), "'eu'")],
+    ("refusal", "detail"),
+    [
+        (repository.NoSuchApplication(), "There is no application “billing”."),
+        (repository.NoSuchLayer("eu"), "The application has no configuration “eu”."),
+        (repository.NoSuchLayer("it's"), "The application has no configuration “it's”."),
+    ],
 )
 def test_a_missing_application_or_layer_is_named(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, refusal: Exception, named: str
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, refusal: Exception, detail: str
 ) -> None:
     async def merge(*_: object, explain: bool) -> None:
         raise refusal
 
     monkeypatch.setattr(repository, "merge", merge)
     response = client.get(ONE)
-    assert response.status_code == 404
-    assert named in response.json()["detail"]
+    assert (response.status_code, response.json()["detail"]) == (404, detail)
 
 
 def test_a_layer_that_goes_while_it_is_waited_for_is_named(
@@ -134,7 +137,7 @@ def test_a_layer_that_goes_while_it_is_waited_for_is_named(
     monkeypatch.setattr(database, "wait", wait)
     response = client.get(ONE, headers={"If-None-Match": '"abc"', "Prefer": "wait=3"})
     assert response.status_code == 404
-    assert "'production'" in response.json()["detail"]
+    assert "“production”" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,6 @@ from pydantic import ValidationError
 from features.delivery.config.models import ExplainedConfigResponse
 
 
-def test_an_explained_document_has_the_layers_of_each_key_in_their_order() -> None:
-    layers = [{"name": "eu", "revision": 4}, {"name": "defaults", "revision": 1}]
-    body: dict[str, object] = {"config": {"rates": {"standard": 1}}, "origin": {"rates": layers}}
-    assert ExplainedConfigResponse.model_validate(body).model_dump() == body
-
-
 @pytest.mark.parametrize("layer", [{"name": "eu"}, {"revision": 4}, {"name": "eu", "revision": 0}])
 def test_a_layer_has_a_name_and_a_revision(layer: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as raised:

@@ -1,35 +1,57 @@
 import asyncio
+from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import pytest
-from psycopg2.errors import InsufficientPrivilege, UndefinedTable
+from psycopg2.extensions import connection, make_dsn
+from pydantic import SecretStr
 
-from conftest import Listener
+import database
+from config import Settings
 from features.health.ready import repository
 
 
-def test_one_select_compares_the_migrations_of_this_code(listener: Listener) -> None:
-    listener.rows = [{"migrated": True}]
-    assert asyncio.run(repository.migrated()) is True
-    [(kind, sql, values)] = listener.statements
-    assert kind == "read"
-    assert sql.startswith("select array_agg(name) @> %(names)s::text[] as migrated ")
-    assert "001_initial_schema.sql" in values["names"]
+def migrated(dsn: str) -> bool:
+    async def ask() -> bool:
+        settings = Settings(database_url=SecretStr(dsn))
+        async with database.opened(settings, database.Caller, MagicMock()):
+            return await repository.migrated()
+
+    return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("answer", [False, None])
-def test_a_missing_migration_is_pending_also_where_there_is_none(
-    listener: Listener, answer: bool | None
+@pytest.fixture
+def recorded(db: connection) -> Iterator[connection]:
+    """A connection to a database with all migrations, whose record is put back at the end."""
+    with db.cursor() as cursor:
+        cursor.execute("create table as_recorded as select * from migrations")
+        yield db
+        cursor.execute(
+            "delete from migrations; insert into migrations select * from as_recorded;"
+            "drop table as_recorded"
+        )
+
+
+def test_a_database_with_all_migrations_is_migrated(dsn: str) -> None:
+    assert migrated(dsn)
+
+
+def test_a_newer_database_is_migrated(dsn: str, recorded: connection) -> None:
+    with recorded.cursor() as cursor:
+        cursor.execute("insert into migrations values (999, '999_newer.sql', '')")
+    assert migrated(dsn)
+
+
+def test_a_database_that_lacks_a_migration_or_all_of_them_is_not_migrated(
+    dsn: str, recorded: connection
 ) -> None:
-    listener.rows = [{"migrated": answer}]
-    assert asyncio.run(repository.migrated()) is False
+    with recorded.cursor() as cursor:
+        cursor.execute("delete from migrations where number = 2")
+        assert not migrated(dsn)
+        cursor.execute("delete from migrations")
+        assert not migrated(dsn)
 
 
-def test_a_database_without_the_table_is_not_migrated(listener: Listener) -> None:
-    listener.error = UndefinedTable()
-    assert asyncio.run(repository.migrated()) is False
-
-
-def test_another_error_passes_untouched(listener: Listener) -> None:
-    listener.error = InsufficientPrivilege()
-    with pytest.raises(InsufficientPrivilege):
-        asyncio.run(repository.migrated())
+def test_an_empty_database_says_that_it_is_not_migrated(dsn: str) -> None:
+    with pytest.raises(database.Unavailable, match="a migration is pending"):
+        migrated(make_dsn(dsn, dbname="postgres"))

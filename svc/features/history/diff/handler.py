@@ -35,4 +35,4 @@ async def diff_revisions(
     try:
         return JsonPatchResponse(await repository.diff(id, source, target))
     except repository.NotFound as missing:
-        raise HTTPException(404, f"There is no revision {missing.args[0]}.") from None
+        raise HTTPException(404, f"There is no revision {missing.revision}.") from None

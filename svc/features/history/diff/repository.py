@@ -1,8 +1,13 @@
+from dataclasses import dataclass
+
 import database
 
 
+@dataclass
 class NotFound(Exception):
-    """There is no such revision: the exception's argument."""
+    """The configuration has no such revision, or not any more."""
+
+    revision: int
 
 
 async def diff(id: str, source: int, target: int) -> str:
@@ -10,18 +15,20 @@ async def diff(id: str, source: int, target: int) -> str:
     text. Raises NotFound."""
     rows = await database.read(
         """
-        with found as materialized (
+        -- `materialized` is for the planner: without it, where a token is confined, PostgreSQL may
+        -- look for the two among all changes of the application.
+        with revisions as materialized (
             select application_id, revision, config from configuration_revisions
             where configuration_id = %(id)s and revision in (%(source)s, %(target)s)
-        ), revisions as (
-            select revision, config from found
+        ), visible as (
+            select revision, config from revisions
             where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
         ), documents as (
             select
-                (select config from revisions where revision = %(source)s) as source,
-                (select config from revisions where revision = %(target)s) as target
+                (select config from visible where revision = %(source)s) as source,
+                (select config from visible where revision = %(target)s) as target
         )
-        select source is not null as source, target is not null as target, (
+        select source is not null as has_source, target is not null as has_target, (
             select coalesce(jsonb_agg(operation), '[]')::text
             from json_patch(source, target) as operation
             where source is not null and target is not null
@@ -30,8 +37,9 @@ async def diff(id: str, source: int, target: int) -> str:
         """,
         {"id": id, "source": source, "target": target},
     )
-    for name, revision in [("source", source), ("target", target)]:
-        if not rows[0][name]:
-            raise NotFound(revision)
+    if not rows[0]["has_source"]:
+        raise NotFound(source)
+    if not rows[0]["has_target"]:
+        raise NotFound(target)
     patch: str = rows[0]["patch"]
     return patch

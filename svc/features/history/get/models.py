@@ -1,9 +1,8 @@
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
 
-from wire.types import Comments, ConfigObject, Name, Revision, Ulid
+from wire.types import Comments, ConfigObject, Name, Revision, Timestamp, Ulid
 
 
 class GetRevisionResponse(BaseModel):
@@ -17,4 +16,4 @@ class GetRevisionResponse(BaseModel):
     revision: Revision
     action: Literal["create", "update", "delete", "rollback"]
     actor: str
-    recorded_at: datetime
+    recorded_at: Timestamp

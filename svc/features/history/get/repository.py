@@ -9,13 +9,13 @@ async def get(id: str, revision: int) -> str:
     """The configuration as it was, as JSON text. Raises NotFound."""
     rows = await database.read(
         """
-        select row_to_json(found)::text as body from (
+        select row_to_json(answer)::text as body from (
             select configuration_id as id, application_id, name, comments, config,
-                revision, action, actor, recorded_at
+                revision, action, actor, rfc3339(recorded_at) as recorded_at
             from configuration_revisions
             where configuration_id = %(id)s and revision = %(revision)s
             and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-        ) as found
+        ) as answer
         """,
         {"id": id, "revision": revision},
     )

@@ -1,21 +1,41 @@
-import asyncio
+import json
+import re
 
 import pytest
 
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.history.get import repository
 
 
-def test_one_select_reads_that_revision_as_text(listener: Listener) -> None:
-    listener.rows = [{"body": '{"rate":1.10}'}]
-    assert asyncio.run(repository.get("C", 3)) == '{"rate":1.10}'
-    [(kind, sql, values)] = listener.statements
-    assert kind == "read"
-    assert "where configuration_id = %(id)s and revision = %(revision)s" in sql
-    assert values == {"id": "C", "revision": 3}
+def test_a_revision_is_the_configuration_as_it_was(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    configuration = tables.configuration(owner, config='{"rate": 1.10}')
+    tables.rows("update configurations set name = 'staging', config = '{}'")
+    body = run(repository.get(configuration, 1))
+    assert '"config":{"rate": 1.10}' in body
+    recorded_at = json.loads(body).pop("recorded_at")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", recorded_at)
+    assert json.loads(body) == {
+        "id": configuration,
+        "application_id": owner,
+        "name": "production",
+        "comments": None,
+        "config": {"rate": 1.1},
+        "revision": 1,
+        "action": "create",
+        "actor": "anonymous",
+        "recorded_at": recorded_at,
+    }
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
+def test_what_is_not_there_or_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
     with pytest.raises(repository.NotFound):
-        asyncio.run(repository.get("C", 3))
+        run(repository.get(configuration, 2))
+    with pytest.raises(repository.NotFound):
+        run(repository.get("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1))
+    with pytest.raises(repository.NotFound):
+        run(repository.get(configuration, 1), confined_to="other")
+    assert run(repository.get(configuration, 1), confined_to="billing")

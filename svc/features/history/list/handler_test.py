@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import ModuleType
 
 import pytest
@@ -13,7 +12,7 @@ PATH = f"/api/v1/configurations/{ID}/revisions"
 
 def row(revision: int) -> dict[str, object]:
     told = {"action": "update", "actor": "ann", "name": "production"}
-    return {"revision": revision, **told, "recorded_at": datetime(2026, 1, 2, tzinfo=UTC)}
+    return {"revision": revision, **told, "recorded_at": "2026-01-02T00:00:00.000000Z"}
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_a_history_that_fits_one_page_has_no_link(client: TestClient, asked: lis
         "revision": 9,
         "action": "update",
         "actor": "ann",
-        "recorded_at": "2026-01-02T00:00:00Z",
+        "recorded_at": "2026-01-02T00:00:00.000000Z",
         "name": "production",
     }
     assert "Link" not in response.headers

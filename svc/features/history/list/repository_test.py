@@ -1,30 +1,52 @@
-import asyncio
-
 import pytest
 
-from conftest import Listener
+from conftest import Repositories, Tables
 from features.history.list import repository
 
 
-@pytest.mark.parametrize("before", [None, 7])
-def test_one_select_reads_a_page_from_the_newest_on(listener: Listener, before: int | None) -> None:
-    listener.rows = [{"revision": 6}, {"revision": 5}]
-    assert asyncio.run(repository.list_before("C", before, 3)) == listener.rows
-    [(kind, sql, values)] = listener.statements
-    assert kind == "read"
-    assert "(%(before)s::bigint is null or revision < %(before)s)" in sql
-    assert "order by revision desc limit %(limit)s" in sql
-    assert values == {"id": "C", "before": before, "limit": 3}
+@pytest.fixture
+def configuration(tables: Tables) -> str:
+    """A configuration at revision 4."""
+    made = tables.configuration(tables.application())
+    for name in ("b", "c", "d"):
+        tables.rows("update configurations set name = %s", name)
+    return made
 
 
-def test_a_known_configuration_without_older_revisions_has_an_empty_page(
-    listener: Listener,
+def revisions(run: Repositories, configuration: str, before: int | None, limit: int) -> list[int]:
+    return [row["revision"] for row in run(repository.list_before(configuration, before, limit))]
+
+
+def test_a_page_begins_before_a_revision_with_the_newest(
+    run: Repositories, configuration: str
 ) -> None:
-    listener.rows = [{"revision": None, "action": None}]
-    assert asyncio.run(repository.list_before("C", 1, 3)) == []
+    assert revisions(run, configuration, None, 100) == [4, 3, 2, 1]
+    assert revisions(run, configuration, None, 2) == [4, 3]
+    assert revisions(run, configuration, 3, 100) == [2, 1]
+    assert revisions(run, configuration, 99, 1) == [4]
+    assert revisions(run, configuration, 1, 100) == []
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
+def test_a_row_has_what_a_list_shows_without_the_document(
+    run: Repositories, configuration: str
+) -> None:
+    row = run(repository.list_before(configuration, None, 1))[0]
+    assert row.pop("recorded_at").endswith("Z")
+    assert row == {"revision": 4, "action": "update", "actor": "anonymous", "name": "d"}
+
+
+def test_the_history_outlives_the_configuration(
+    run: Repositories, tables: Tables, configuration: str
+) -> None:
+    tables.rows("delete from configurations")
+    assert revisions(run, configuration, None, 2) == [5, 4]
+
+
+def test_what_never_was_or_is_not_the_callers_is_not_found(
+    run: Repositories, configuration: str
+) -> None:
     with pytest.raises(repository.NotFound):
-        asyncio.run(repository.list_before("C", None, 3))
+        run(repository.list_before("01ARZ3NDEKTSV4RRFFQ69G5FAV", None, 10))
+    with pytest.raises(repository.NotFound):
+        run(repository.list_before(configuration, 1, 10), confined_to="other")
+    assert len(run(repository.list_before(configuration, None, 10), confined_to="billing")) == 4

@@ -30,14 +30,15 @@ async def rollback_configuration(
             id,
             body.revision,
             precondition.revisions,
-            must_exist=precondition.is_given or precondition.is_required,
+            # Where it was deleted there is nothing that If-Match could match, or be required for.
+            may_be_deleted=not precondition.is_given,
         )
     except repository.NotFound:
         raise HTTPException(404, "There is and was no such configuration.") from None
     except repository.NoSuchRevision:
         raise invalid("body", "revision", detail="There is no such revision") from None
     except repository.PreconditionFailed as failed:
-        raise precondition.refusal(failed.args[0]) from None
+        raise precondition.refusal(failed.revision) from None
     except repository.TooLarge:
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.ApplicationGone:

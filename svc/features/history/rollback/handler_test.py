@@ -17,19 +17,19 @@ def client(serve: Callable[[ModuleType], TestClient]) -> TestClient:
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refusal: Exception) -> None:
-    async def rollback(*_: object, must_exist: bool) -> None:
+    async def rollback(*_: object, may_be_deleted: bool) -> None:
         raise refusal
 
     monkeypatch.setattr(repository, "rollback", rollback)
 
 
 @pytest.mark.parametrize(
-    ("headers", "required", "revisions", "must_exist"),
+    ("headers", "required", "revisions", "may_be_deleted"),
     [
-        ({}, False, None, False),
+        ({}, False, None, True),
         ({}, True, [], True),
-        ({"If-Match": '"3", "4"'}, True, [3, 4], True),
-        ({"If-Match": "*"}, False, None, True),
+        ({"If-Match": '"3", "4"'}, True, [3, 4], False),
+        ({"If-Match": "*"}, False, None, False),
     ],
 )
 def test_a_deleted_one_may_come_back_unless_a_precondition_says_that_it_is_there(
@@ -38,12 +38,12 @@ def test_a_deleted_one_may_come_back_unless_a_precondition_says_that_it_is_there
     headers: dict[str, str],
     required: bool,
     revisions: list[int] | None,
-    must_exist: bool,
+    may_be_deleted: bool,
 ) -> None:
     asked = []
 
-    async def rollback(*given: object, must_exist: bool) -> dict[str, object]:
-        asked.append((*given, must_exist))
+    async def rollback(*given: object, may_be_deleted: bool) -> dict[str, object]:
+        asked.append((*given, may_be_deleted))
         return {"revision": 8, "body": '{"id":"…","config":{"rate":1.10}}'}
 
     monkeypatch.setattr(repository, "rollback", rollback)
@@ -54,7 +54,7 @@ def test_a_deleted_one_may_come_back_unless_a_precondition_says_that_it_is_there
     assert response.text == '{"id":"…","config":{"rate":1.10}}'
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["ETag"] == '"8"'
-    assert asked == [(ID, 3, revisions, must_exist)]
+    assert asked == [(ID, 3, revisions, may_be_deleted)]
 
 
 @pytest.mark.parametrize(("headers", "status"), [({"If-Match": '"3"'}, 412), ({}, 428)])

@@ -1,10 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from features.history.rollback.models import (
-    RollbackConfigurationRequest,
-    RollbackConfigurationResponse,
-)
+from features.history.rollback.models import RollbackConfigurationRequest
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 LAST = 10**18 - 1
@@ -31,9 +28,3 @@ def test_a_revision_is_required() -> None:
 def test_an_unknown_member_is_refused() -> None:
     with pytest.raises(ValidationError, match="name\n  Extra inputs"):
         RollbackConfigurationRequest.model_validate({"revision": 3, "name": "production"})
-
-
-def test_a_response_is_the_configuration() -> None:
-    ids = {"id": ID, "application_id": ID}
-    body = {**ids, "name": "production", "comments": None, "config": {"a": {"b": 1}}}
-    assert RollbackConfigurationResponse.model_validate(body).model_dump() == body

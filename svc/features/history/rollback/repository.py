@@ -1,4 +1,6 @@
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from dataclasses import dataclass
+
+from psycopg2 import IntegrityError
 
 import database
 
@@ -11,8 +13,12 @@ class NoSuchRevision(Exception):
     """The configuration has no such revision, or not any more."""
 
 
+@dataclass
 class PreconditionFailed(Exception):
-    """The configuration is at another revision, the exception's argument, or deleted (None)."""
+    """The configuration is at `revision`, which is none of those that it may be at; None where it
+    was deleted and may not be."""
+
+    revision: int | None
 
 
 class ApplicationGone(Exception):
@@ -20,7 +26,7 @@ class ApplicationGone(Exception):
 
 
 class TooLarge(Exception):
-    """The document, as PostgreSQL prints it, is larger than a body may be."""
+    """The answer would be larger than a body may be."""
 
 
 class NameTaken(Exception):
@@ -28,74 +34,76 @@ class NameTaken(Exception):
 
 
 async def rollback(
-    id: str, revision: int, revisions: list[int] | None, *, must_exist: bool
+    id: str, revision: int, revisions: list[int] | None, *, may_be_deleted: bool
 ) -> database.Row:
-    """The configuration as it is now: its `body` as JSON text, and its `revision`.
+    """The configuration as it is now, with what it had at `revision`: its `body` as JSON text, and
+    its `revision`.
 
-    It comes back where it was deleted, unless it `must_exist`. Raises NotFound, NoSuchRevision,
-    PreconditionFailed, ApplicationGone, TooLarge or NameTaken.
+    `revisions` are those that it may be at, or None for any. If it `may_be_deleted` it then comes
+    back. Raises NotFound, NoSuchRevision, PreconditionFailed, ApplicationGone, TooLarge or
+    NameTaken.
     """
     try:
         rows = await database.write(
             """
-            with wanted as (
+            with owner as (
+                -- By its history, because it may have been deleted.
+                select application_id as id from configuration_revisions
+                where configuration_id = %(id)s order by revision limit 1
+            ), wanted as (
                 select name, comments, config, application_id,
+                    -- What history calls this change, until the transaction ends.
                     set_config('config_service.action', 'rollback', true)
                 from configuration_revisions
                 where configuration_id = %(id)s and revision = %(revision)s
                 and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-            ), found as (
+            ), locked as (
                 select revision from configurations where id = %(id)s
                 and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
                 for no key update
             ), updated as (
                 update configurations
                 set name = wanted.name, comments = wanted.comments, config = wanted.config
-                from wanted, found
+                from wanted, locked
                 where configurations.id = %(id)s
-                and (%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))
-                returning configurations.*
+                and (%(revisions)s::bigint[] is null or locked.revision = any(%(revisions)s))
+                returning configurations.revision, configuration_body(configurations) as body
             ), restored as (
                 insert into configurations (id, application_id, name, comments, config)
                 select %(id)s, application_id, name, comments, config from wanted
-                where not %(must_exist)s and not exists (select from found)
-                returning configurations.*
+                where %(may_be_deleted)s and not exists (select from locked)
+                returning revision, configuration_body(configurations) as body
             ), now as (
                 select * from updated union all select * from restored
-            ), answer as (
-                select id, application_id, name, comments, config from now
             )
             select
-                exists (select from wanted) as wanted,
-                (select revision from found) as found,
-                (select revision from now) as revision,
-                (select row_to_json(answer)::text from answer) as body
-            from (
-                select application_id from configuration_revisions
-                where configuration_id = %(id)s order by revision limit 1
-            ) as first
-            where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
+                exists (select from wanted) as has_revision,
+                locked.revision as found, now.revision, now.body
+            from owner left join locked on true left join now on true
+            where %(confined_to)s::text is null or owner.id = confinement(%(confined_to)s)
             """,
-            {"id": id, "revision": revision, "revisions": revisions, "must_exist": must_exist},
+            {
+                "id": id,
+                "revision": revision,
+                "revisions": revisions,
+                "may_be_deleted": may_be_deleted,
+            },
         )
-    except ForeignKeyViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_fkey":
-            raise ApplicationGone from None
-        raise
-    except CheckViolation as error:
-        if error.diag.constraint_name == "configurations_config_fits":
-            raise TooLarge from None
-        raise
-    except UniqueViolation as error:
-        if error.diag.constraint_name == "configurations_application_id_name_key":
-            raise NameTaken from None
-        if error.diag.constraint_name == "configurations_pkey":
-            # Another rollback has just brought it back: there is something to update now.
-            return await rollback(id, revision, revisions, must_exist=must_exist)
+    except IntegrityError as error:
+        match error.diag.constraint_name:
+            case "configurations_application_id_fkey":
+                raise ApplicationGone from None
+            case "configurations_config_fits":
+                raise TooLarge from None
+            case "configurations_application_id_name_key":
+                raise NameTaken from None
+            case "configurations_pkey":
+                # Another rollback has just brought it back: there is something to update now.
+                return await rollback(id, revision, revisions, may_be_deleted=may_be_deleted)
         raise
     if not rows:
         raise NotFound
-    if not rows[0]["wanted"]:
+    if not rows[0]["has_revision"]:
         raise NoSuchRevision
     if rows[0]["body"] is None:
         raise PreconditionFailed(rows[0]["found"])

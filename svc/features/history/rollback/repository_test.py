@@ -1,110 +1,206 @@
 import asyncio
+import json
+import time
+from contextlib import closing
 
+import psycopg2
 import pytest
-from psycopg2.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg2.errors import CheckViolation
 
 import database
-from conftest import Listener, violation
+from conftest import Repositories, Tables
 from features.history.rollback import repository
 
-BACK = {"wanted": True, "found": None, "revision": 8, "body": "{}"}
+LONG = f'{{"a": [{", ".join(["1e308"] * 4000)}]}}'  # printed it has 1.2 MB
 
 
-def rollback(revisions: list[int] | None = None, *, must_exist: bool = False) -> object:
-    return asyncio.run(repository.rollback("C", 3, revisions, must_exist=must_exist))
+async def rollback(
+    configuration: str,
+    revision: int = 1,
+    revisions: list[int] | None = None,
+    *,
+    may_be_deleted: bool = True,
+) -> database.Row:
+    return await repository.rollback(
+        configuration, revision, revisions, may_be_deleted=may_be_deleted
+    )
 
 
-@pytest.mark.parametrize(("revisions", "must_exist"), [(None, False), (None, True), ([7], True)])
-def test_one_statement_updates_the_row_or_brings_it_back(
-    listener: Listener, revisions: list[int] | None, must_exist: bool
+@pytest.fixture
+def owner(tables: Tables) -> str:
+    """An application."""
+    return tables.application()
+
+
+@pytest.fixture
+def configuration(tables: Tables, owner: str) -> str:
+    """A configuration that was `first` and is `second`, at revision 2."""
+    made = tables.configuration(owner, "first", '{"rate": 1.10}')
+    tables.rows("update configurations set name = 'second', comments = 'new', config = '{}'")
+    return made
+
+
+@pytest.fixture
+def deleted(tables: Tables, configuration: str) -> str:
+    """The same, deleted."""
+    tables.rows("delete from configurations")
+    return configuration
+
+
+@pytest.mark.parametrize("may_be_deleted", [True, False])
+@pytest.mark.parametrize("revisions", [None, [2], [7, 2]])
+def test_the_next_revision_is_what_an_earlier_one_was(
+    run: Repositories,
+    tables: Tables,
+    owner: str,
+    configuration: str,
+    revisions: list[int] | None,
+    may_be_deleted: bool,
 ) -> None:
-    listener.rows = [BACK]
-    assert rollback(revisions, must_exist=must_exist) is listener.rows[0]
-    [(kind, sql, values)] = listener.statements
-    assert kind == "write"
-    assert "set_config('config_service.action', 'rollback', true)" in sql
-    assert "where configuration_id = %(id)s and revision = %(revision)s" in sql
-    assert "(%(revisions)s::bigint[] is null or found.revision = any(%(revisions)s))" in sql
-    assert "where not %(must_exist)s and not exists (select from found)" in sql
-    assert values == {"id": "C", "revision": 3, "revisions": revisions, "must_exist": must_exist}
+    now = run(rollback(configuration, 1, revisions, may_be_deleted=may_be_deleted), actor="ann")
+    assert now["revision"] == 3
+    assert now["body"] == (
+        f'{{"id":"{configuration}","application_id":"{owner}","name":"first",'
+        '"comments":null,"config":{"rate": 1.10}}'
+    )
+    found = tables.rows("select name, comments, config::text from configurations")
+    assert found == [("first", None, '{"rate": 1.10}')]
+    found = tables.rows("select action, actor from configuration_revisions where revision = 3")
+    assert found == [("rollback", "ann")]
 
 
-def test_no_row_is_not_found(listener: Listener) -> None:
-    listener.rows = []
-    with pytest.raises(repository.NotFound):
-        rollback()
-
-
-@pytest.mark.parametrize("found", [None, 7])
-def test_a_revision_that_is_not_in_the_history_is_told(
-    listener: Listener, found: int | None
+def test_a_change_that_changes_nothing_keeps_the_revision(
+    run: Repositories, configuration: str
 ) -> None:
-    listener.rows = [{"wanted": False, "found": found, "revision": None, "body": None}]
-    with pytest.raises(repository.NoSuchRevision):
-        rollback()
+    assert run(rollback(configuration, 2))["revision"] == 2
 
 
-@pytest.mark.parametrize("found", [None, 7])
-def test_a_row_that_is_deleted_or_at_another_revision_is_not_changed(
-    listener: Listener, found: int | None
+@pytest.mark.parametrize("revisions", [None, []])
+def test_a_deleted_configuration_comes_back_if_it_may_be_deleted(
+    run: Repositories, tables: Tables, deleted: str, revisions: list[int] | None
 ) -> None:
-    listener.rows = [{"wanted": True, "found": found, "revision": None, "body": None}]
+    now = run(rollback(deleted, 2, revisions))
+    assert (now["revision"], json.loads(now["body"])["name"]) == (4, "second")
+    assert tables.rows("select id, name from configurations") == [(deleted, "second")]
+
+
+@pytest.mark.parametrize("revisions", [None, [3]])
+def test_a_deleted_configuration_that_may_not_be_deleted_stays_so(
+    run: Repositories, tables: Tables, deleted: str, revisions: list[int] | None
+) -> None:
     with pytest.raises(repository.PreconditionFailed) as raised:
-        rollback([3], must_exist=True)
-    assert raised.value.args == (found,)
+        run(rollback(deleted, 1, revisions, may_be_deleted=False))
+    assert raised.value.revision is None
+    assert tables.rows("select * from configurations") == []
 
 
-@pytest.mark.parametrize(
-    ("error", "meaning"),
-    [
-        (
-            violation(ForeignKeyViolation, "configurations_application_id_fkey"),
-            repository.ApplicationGone,
-        ),
-        (violation(CheckViolation, "configurations_config_fits"), repository.TooLarge),
-        (
-            violation(UniqueViolation, "configurations_application_id_name_key"),
-            repository.NameTaken,
-        ),
-    ],
-)
-def test_a_violated_constraint_has_its_meaning(
-    listener: Listener, error: Exception, meaning: type[Exception]
+@pytest.mark.parametrize("may_be_deleted", [True, False])
+@pytest.mark.parametrize("revisions", [[], [1, 3]])
+def test_a_configuration_at_another_revision_stays_as_it_is(
+    run: Repositories,
+    tables: Tables,
+    owner: str,
+    configuration: str,
+    revisions: list[int],
+    may_be_deleted: bool,
 ) -> None:
-    listener.error = error
-    with pytest.raises(meaning):
-        rollback()
+    tables.configuration(owner, "first")
+    with pytest.raises(repository.PreconditionFailed) as raised:
+        run(rollback(configuration, 1, revisions, may_be_deleted=may_be_deleted))
+    assert raised.value.revision == 2
 
 
-def test_where_another_has_just_brought_it_back_it_is_updated_instead(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
+def test_a_revision_that_it_never_had_is_told(
+    run: Repositories, tables: Tables, configuration: str
 ) -> None:
-    listener.rows = [{**BACK, "found": 8, "revision": 9}]
-    listener.error = violation(UniqueViolation, "configurations_pkey")
-    write = listener.answering("write")
-
-    async def write_once_in_vain(sql: str, values: database.Values) -> list[database.Row]:
-        if listener.statements:
-            listener.error = None
-        rows: list[database.Row] = await write(sql, values)
-        return rows
-
-    monkeypatch.setattr(database, "write", write_once_in_vain)
-    assert rollback([7], must_exist=True) is listener.rows[0]
-    first, second = listener.statements
-    assert first == second
+    for _ in range(2):
+        with pytest.raises(repository.NoSuchRevision):
+            run(rollback(configuration, 9))
+        tables.rows("delete from configurations")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        violation(UniqueViolation, "configurations_other_key"),
-        violation(ForeignKeyViolation, "configurations_other_fkey"),
-        violation(CheckViolation, "configurations_config_object"),
-    ],
-)
-def test_another_constraint_passes_untouched(listener: Listener, error: Exception) -> None:
-    listener.error = error
-    with pytest.raises(type(error)) as raised:
-        rollback()
-    assert raised.value is error
+def test_what_never_was_or_is_not_the_callers_is_not_found(
+    run: Repositories, tables: Tables, configuration: str
+) -> None:
+    tables.application("other")
+    with pytest.raises(repository.NotFound):
+        run(rollback("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+    with pytest.raises(repository.NotFound):
+        run(rollback(configuration, 9, [7]), confined_to="other")
+    tables.rows("delete from configurations")
+    with pytest.raises(repository.NotFound):
+        run(rollback(configuration), confined_to="other")
+    assert run(rollback(configuration), confined_to="billing")["revision"] == 4
+
+
+def test_without_its_application_it_does_not_come_back(
+    run: Repositories, tables: Tables, deleted: str
+) -> None:
+    tables.rows("delete from applications")
+    with pytest.raises(repository.ApplicationGone):
+        run(rollback(deleted))
+
+
+def test_a_document_that_is_long_to_print_is_too_large(
+    run: Repositories, tables: Tables, owner: str
+) -> None:
+    configuration = tables.configuration(
+        owner, config=LONG
+    )  # a session that is not the service's may
+    tables.rows("update configurations set config = '{}'")
+    with pytest.raises(repository.TooLarge):
+        run(rollback(configuration))
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_name_that_another_has_taken_since_is_taken(
+    run: Repositories, tables: Tables, owner: str, configuration: str, is_deleted: bool
+) -> None:
+    if is_deleted:
+        tables.rows("delete from configurations")
+    tables.configuration(owner, "first")
+    with pytest.raises(repository.NameTaken):
+        run(rollback(configuration))
+
+
+def test_another_constraint_passes_untouched(
+    run: Repositories, tables: Tables, configuration: str
+) -> None:
+    tables.rows(
+        """
+        insert into configuration_revisions
+            (configuration_id, revision, application_id, name, config, action, actor)
+        select configuration_id, 9, application_id, ' ', config, action, actor
+        from configuration_revisions where revision = 1
+        """
+    )
+    with pytest.raises(CheckViolation):
+        run(rollback(configuration, 9))
+
+
+def test_where_another_is_just_bringing_it_back_it_is_updated_instead(
+    run: Repositories, tables: Tables, dsn: str, deleted: str
+) -> None:
+    with closing(psycopg2.connect(dsn)) as other, other.cursor() as cursor:
+        cursor.execute(
+            """
+            insert into configurations (id, application_id, name, config)
+            select configuration_id, application_id, name, config from configuration_revisions
+            where revision = 2
+            """
+        )
+
+        async def while_the_other_has_not_committed() -> database.Row:
+            rolling_back = asyncio.create_task(rollback(deleted))
+            await asyncio.to_thread(until_one_waits_for_a_lock)
+            await asyncio.to_thread(other.commit)
+            return await rolling_back
+
+        def until_one_waits_for_a_lock() -> None:
+            give_up = time.monotonic() + 4
+            while not tables.rows("select pid from pg_locks where not granted"):
+                assert time.monotonic() < give_up
+                time.sleep(0.01)
+
+        now = run(while_the_other_has_not_committed())
+    assert (now["revision"], json.loads(now["body"])["name"]) == (5, "first")

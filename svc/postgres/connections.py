@@ -1,0 +1,110 @@
+"""How connections are opened: with their time-outs, and host by host where nobody may wait long."""
+
+import asyncio
+import select
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_WRITE, connection, cursor, make_dsn, parse_dsn
+
+from config import Settings
+
+CONNECT_TIMEOUT_SECONDS = 3
+
+
+def options(
+    settings: Settings, dsn: str, role: str, *, statement_seconds: float, lock_seconds: float
+) -> dict[str, Any]:
+    """The arguments of `psycopg2.connect` beside the `dsn`, whose own `options` stay.
+
+    The `role` of the connection shows in pg_stat_activity. PostgreSQL gives up a statement after
+    `statement_seconds`, and a lock after `lock_seconds`.
+    """
+    milliseconds, lock_milliseconds = (
+        max(1, int(1000 * limit)) for limit in (statement_seconds, lock_seconds)
+    )
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "tcp_user_timeout": int(900 * settings.database_timeout_seconds),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "fallback_application_name": f"config-service {role}".strip(),
+        "options": f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
+        f" -c lock_timeout={lock_milliseconds}"
+        f" -c idle_in_transaction_session_timeout={milliseconds}"
+        " -c timezone=UTC"
+        f" -c config_service.max_document_bytes={settings.max_body_bytes}"
+        f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
+    }
+
+
+def hung_up(idle: connection) -> bool:
+    """Whether the server has closed this: an idle connection that is readable has nothing else to
+    say."""
+    poll = select.poll()
+    poll.register(idle.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def by_host(dsn: str) -> Iterator[str]:
+    """A DSN for each host of `dsn`, in their order."""
+    parts = parse_dsn(dsn)
+    lists = {name: parts[name].split(",") for name in ("host", "hostaddr", "port") if name in parts}
+    hosts = max([len(lists.get(name, "1")) for name in ("host", "hostaddr")])
+    for number in range(hosts):
+        own = {
+            # One port may stand for all of the hosts.
+            name: given[number if len(given) > 1 else 0]
+            for name, given in lists.items()
+        }
+        yield make_dsn(dsn, **own)
+
+
+async def open_async(dsn: str, **options: Any) -> connection:
+    """A connection for the event loop, to the first host of `dsn` that can be connected to.
+
+    Each host has CONNECT_TIMEOUT_SECONDS, which libpq itself keeps to only where it blocks. Raises
+    psycopg2.OperationalError or TimeoutError, whichever the last host gave.
+    """
+    failure: Exception = psycopg2.OperationalError("no host")
+    for host in by_host(dsn):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                # In a thread, because it looks the host's name up.
+                opened = await asyncio.to_thread(psycopg2.connect, host, async_=True, **options)
+                try:
+                    await settled(opened)
+                except BaseException:
+                    opened.close()
+                    raise
+                return opened
+        except (psycopg2.OperationalError, TimeoutError) as error:
+            failure = error
+    raise failure
+
+
+async def execute(opened: connection, sql: str, values: Any = None) -> cursor:
+    """A cursor with the rows of a statement, for which only the event loop waits."""
+    running = opened.cursor()
+    running.execute(sql, values)
+    await settled(opened)
+    return running
+
+
+async def settled(opened: connection) -> None:
+    """Waits on the event loop for what the connection is doing."""
+    loop = asyncio.get_running_loop()
+    while (state := opened.poll()) != POLL_OK:
+        watch, unwatch = (
+            (loop.add_writer, loop.remove_writer)
+            if state == POLL_WRITE
+            else (loop.add_reader, loop.remove_reader)
+        )
+        descriptor, ready = opened.fileno(), asyncio.Event()
+        watch(descriptor, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            unwatch(descriptor)

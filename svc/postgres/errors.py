@@ -1,0 +1,61 @@
+"""What an error of PostgreSQL means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
+
+import psycopg2
+
+READ_ONLY = "25006"  # the server is a standby now
+_RETRIABLE = {"40001", "40P01", READ_ONLY}
+_TOO_SLOW = {"57014", "55P03"}
+_REFUSED_VALUE = {"22P02", "22P05", "22001", "22003", "22021", "54000", "54001"}
+_UNDEFINED = {"42P01", "42703", "42883"}
+
+
+class Unavailable(Exception):
+    """The database cannot serve this now, and nothing was changed (503)."""
+
+
+class Overloaded(Unavailable):
+    """More is waiting for the database than the queue holds (503)."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection was lost after a write was sent: it may have happened or not (503)."""
+
+    def __init__(
+        self,
+        message: str = "The database did not confirm this change: whether it was made is unknown.",
+    ) -> None:
+        super().__init__(message)
+
+
+class ValueRefused(Exception):
+    """PostgreSQL cannot keep a value that was sent (400)."""
+
+
+class Retriable(Exception):
+    """Nothing was changed, and a second attempt may succeed."""
+
+
+class Undefined(Exception):
+    """A table, column or function is missing: the database may not be migrated."""
+
+
+def is_lost(error: psycopg2.Error) -> bool:
+    """Whether the server ended the connection: its class is 08, or it shuts down (57P)."""
+    return (error.pgcode or "").startswith(("08", "57P"))
+
+
+def meaning(error: psycopg2.Error) -> Exception:
+    """What the caller is told of an `error` that left the connection open; the error itself where
+    it says something about the statement, such as a violated constraint."""
+    code = error.pgcode or ""
+    if code in _RETRIABLE:
+        return Retriable()
+    if code in _TOO_SLOW:
+        return Unavailable("The database took too long; nothing was changed.")
+    if code in _REFUSED_VALUE:
+        return ValueRefused("The database cannot keep a value of this request.")
+    if code in _UNDEFINED:
+        return Undefined()
+    if code.startswith("53"):
+        return Unavailable("The database is out of resources.")
+    return error
