@@ -334,7 +334,7 @@ def test_a_start_sweeps_the_folder_of_a_process_that_was_killed_and_of_no_other(
 
 
 def test_a_folder_that_was_just_made_is_not_swept(family: Family) -> None:
-    starting = family.tmp / "config-service-of-another-family"
+    starting = family.tmp / f"{metrics.FOLDERS}of-another-family"
     starting.mkdir()
     family.process()
     assert starting.exists()
