@@ -11,7 +11,7 @@ from config import Settings
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the environment nor a `.env` of whoever runs the tests counts."""
+    """Neither the environment nor a `.env` of the developer counts."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(name, raising=False)

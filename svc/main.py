@@ -1,7 +1,6 @@
-"""The app factory: settings, the database, the edge, and every slice that lies in `features`.
+"""The app factory: the settings, the database, the edge, and every slice in `features`.
 
-What slices share is the pool and its listener (`database`), the settings (`config`) and the words
-of the wire (`fields`). A new slice is a new folder: nothing here names one.
+A new slice is a new folder: nothing here names one.
 """
 
 import asyncio
@@ -103,7 +102,7 @@ def _open_paths(settings: Settings) -> set[str]:
 
 
 async def _report(settings: Settings) -> None:
-    """Says once, at start, what keeps the service from being ready; it starts all the same."""
+    """Logs at the start whether the service is open or not ready; it starts all the same."""
     log = logging.getLogger("config_service")
     if not settings.api_tokens:
         log.warning("open to everybody: API_TOKENS is not set")

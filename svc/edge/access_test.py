@@ -24,7 +24,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]
 
 @dataclass
 class Answer:
-    """What comes back, and the actor and the application that the app saw, if it was reached."""
+    """The answer, and the caller that the app saw, if the request reached it."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -46,7 +46,7 @@ def ask(
     tokens: list[Token] = TOKENS,
     root_path: str = "",
 ) -> Answer:
-    """Asks with these headers `Authorization`; it fails if anything of the body is read."""
+    """The answer to a request with these Authorization headers; reading its body fails the test."""
     seen: list[Caller] = []
     sent: list[Message] = []
 

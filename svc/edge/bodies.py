@@ -17,8 +17,8 @@ _UTF_8 = re.compile(r'\s*(charset=("?)utf-?8\2\s*)?', re.IGNORECASE)
 class Bodies:
     """Refuses a body that is not JSON by its headers (415) or larger than `limit` bytes (413).
 
-    It does so when a route asks for the body, so that an unknown path stays a 404, and no later
-    than the byte that is too many, whatever Content-Length said or did not say.
+    It does so when a route reads the body, so that an unknown path stays a 404, and at the first
+    byte that is too many, whatever Content-Length says.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:

@@ -42,7 +42,7 @@ def ask(
     method: str = "POST",
     path: str = "/bodies",
 ) -> Answer:
-    """The answer to a request whose body comes in `chunks`, and those that were not asked for."""
+    """The answer to a request whose body comes in `chunks`, and the chunks that were not read."""
     left, sent = list(chunks), list[Message]()
 
     async def receive() -> Message:

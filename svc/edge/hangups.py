@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class Hangups:
     """Cancels a GET with a preference to wait (RFC 7240) once its client has gone.
 
-    A server only tells whoever asks: a handler that waits for a change would not notice.
+    An ASGI server says so only in answer to `receive`, which a waiting handler does not call.
     """
 
     def __init__(self, app: ASGIApp) -> None:

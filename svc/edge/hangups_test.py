@@ -13,7 +13,7 @@ def http(method: str, headers: list[tuple[bytes, bytes]]) -> Scope:
 
 
 class Client:
-    """Sends its messages, and nothing more after them."""
+    """Sends these messages and then nothing more, without hanging up."""
 
     def __init__(self, *messages: str) -> None:
         self.messages = list(messages)

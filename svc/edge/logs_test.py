@@ -216,7 +216,7 @@ def test_every_request_is_counted_and_told_from_the_level_info_on(
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, ValueError])
-def test_who_was_never_answered_is_a_499_by_nobody(
+def test_a_request_that_is_never_answered_is_a_499_of_an_anonymous_client(
     capfd: pytest.CaptureFixture[str], error: type[BaseException]
 ) -> None:
     async def app(_: Scope, __: Receive, ___: Send) -> None:
@@ -312,7 +312,7 @@ def bare() -> Iterator[None]:
 
 
 def install(level: str, format: str) -> None:
-    """Installs it without the handlers that pytest adds to the root logger before each test."""
+    """Installs the log without the handlers that pytest gives the root logger before each test."""
     logging.getLogger().handlers = []
     logs.install(level, format)
 

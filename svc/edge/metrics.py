@@ -28,7 +28,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 SLOTS = 65_536
-FOLDERS = "config-service-"
+# Not the name of earlier versions, which hold no lock: one may still run on this machine.
+FOLDERS = "config-service-metrics-"
 # How long a new folder may have no living process: its first one may just be starting.
 STARTING_SECONDS = 60
 

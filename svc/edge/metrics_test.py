@@ -170,7 +170,7 @@ def test_requests_are_counted_by_method_route_and_status() -> None:
 
 
 def buckets(labels: str) -> dict[float, int]:
-    """How many requests each bucket of the histogram tells, in the order of the text."""
+    """The count of each bucket of the histogram, by its upper bound, in the order of the text."""
     start = f'http_request_duration_seconds_bucket{{{labels},le="'
     lines = [line.removeprefix(start) for line in samples("http_request_duration_seconds_bucket")]
     pairs = [line.split('"} ') for line in lines if '"} ' in line and "{" not in line]
@@ -334,18 +334,18 @@ def test_a_start_sweeps_the_folder_of_a_process_that_was_killed_and_of_no_other(
 
 
 def test_a_folder_that_was_just_made_is_not_swept(family: Family) -> None:
-    starting = family.tmp / "config-service-of-another-family"
+    starting = family.tmp / f"{metrics.FOLDERS}of-another-family"
     starting.mkdir()
     family.process()
     assert starting.exists()
 
 
-def test_who_starts_after_all_of_its_family_were_killed_keeps_their_counters(
+def test_a_process_keeps_the_counters_of_its_family_where_all_others_were_killed(
     family: Family,
 ) -> None:
     killed = family.process()
     killed.add(ERRORS, (), 2)
-    killed._file.close()  # as its end does
+    killed._file.close()  # as the end of the process does
     [folder] = family.tmp.iterdir()
     os.utime(folder, (0, 0))
     assert family.process().sums() == {ERRORS: {(): 2}}
@@ -359,7 +359,7 @@ def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
         assert told == ['config_service_build_info{version="1.2.3"} 1']
 
 
-def test_the_version_is_told_again_by_who_comes_after_an_ended_process(family: Family) -> None:
+def test_the_version_is_told_again_by_the_process_that_follows_an_ended_one(family: Family) -> None:
     lasting, ended = family.process(), family.process()
     ended.add("config_service_build_info", (("version", "1.2.3"),), 1)
     family.close(ended)

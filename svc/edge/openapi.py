@@ -1,4 +1,4 @@
-"""Finishes the OpenAPI document: every error is described as what it is, problem details."""
+"""Completes the OpenAPI document: every error is described as problem details."""
 
 from typing import Any
 

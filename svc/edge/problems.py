@@ -50,7 +50,7 @@ def _place(location: tuple[str | int, ...]) -> dict[str, str]:
     for step in path:
         longer = f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}"
         if len(longer) > MAX_POINTER:
-            break  # the keys are the client's: rather name the place around than send them back
+            break  # keys come from the client: a long one is not sent back, its parent is named
         pointer = longer
     return {"pointer": pointer}
 
@@ -72,7 +72,7 @@ async def _value_refused(_: Request, error: database.ValueRefused) -> JSONRespon
 
 
 def _allowed(request: Request) -> str:
-    """The methods of the request's path, which the framework knows of one route at a time."""
+    """All methods of the request's path: the framework names only those of one route."""
     methods = {
         method
         for route in request.app.routes
@@ -98,9 +98,9 @@ async def _refused(request: Request, error: HTTPException) -> JSONResponse:
 
 
 class UnexpectedErrors:
-    """Makes a logged 500 of what nothing else understood.
+    """Answers 500 to every exception that nothing else has handled, and logs it.
 
-    The log names the error's class and the places it passed, not its text: psycopg2's holds
+    The log has the exception's class and the places it passed, never its text: psycopg2's holds
     values of the document.
     """
 

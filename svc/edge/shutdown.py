@@ -1,4 +1,4 @@
-"""Ends the service in time: what is in flight when it is told to stop is answered."""
+"""Ends the service in time, with an answer to every request that is in flight."""
 
 import asyncio
 import signal
@@ -15,10 +15,10 @@ from edge.problems import problem
 class Shutdown:
     """Gives requests in flight `seconds` to end after SIGTERM or SIGINT, then answers them 503.
 
-    `at_once` is called when the signal comes, to end those that only wait.
+    `at_once` is called when the signal comes: it ends the requests that only wait.
 
-    Without it a client that is slow to send its body would hold the server up for ever: uvicorn
-    closes nothing, and ends no lifespan, before its connections have drained.
+    Otherwise a client that is slow to send its body would keep the server from ending: uvicorn ends
+    the lifespan, and closes what that has opened, only after all requests are answered.
     """
 
     def __init__(self, app: ASGIApp, seconds: float, at_once: Callable[[], None]) -> None:
@@ -55,14 +55,14 @@ class Shutdown:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Hears the signals besides whoever handles them already: the server."""
+        """Handles the signals for the time of the block, and passes them on to the server."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # signals belong to the main thread: here somebody else ends the server
+            yield  # only the main thread may handle signals: here something else ends the server
             return
         loop = asyncio.get_running_loop()
         previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def hear(number: int, frame: FrameType | None) -> None:
+        def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(self._at_once)
             loop.call_soon_threadsafe(loop.call_later, self._seconds, self._cut)
             handler = previous[signal.Signals(number)]
@@ -70,7 +70,7 @@ class Shutdown:
                 handler(number, frame)
 
         for number in previous:
-            signal.signal(number, hear)
+            signal.signal(number, handle)
         try:
             yield
         finally:

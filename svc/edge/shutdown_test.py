@@ -87,7 +87,7 @@ def handled() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_signal_is_heard_at_once_and_by_the_server_too(
+def test_the_signal_ends_waiting_at_once_and_reaches_the_server_too(
     handled: list[int], number: signal.Signals
 ) -> None:
     async def scenario(service: Service) -> None:
@@ -131,7 +131,7 @@ def test_what_ends_in_time_is_answered_as_ever() -> None:
     during(scenario, seconds=60)
 
 
-def test_who_was_answered_before_is_not_cut() -> None:
+def test_a_request_that_was_answered_before_is_not_cut() -> None:
     async def scenario(service: Service) -> None:
         hanging = asyncio.create_task(service.ask("/hangs"))
         assert await service.ask("/answers") == [START]

@@ -1,4 +1,4 @@
-"""Bearer tokens: the service knows only their hashes.
+"""Bearer tokens, of which the service knows only the hashes.
 
 `python -m edge.tokens NAME SCOPE [APPLICATION]` prints a new token, once, and its line for the
 setting API_TOKENS.
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     secret = secrets.token_urlsafe(32)
     line = ":".join([*arguments[:2], hash_of(secret.encode()), *arguments[2:]])
     try:
-        # A comma in the application's name would make other tokens of the line.
+        # A comma in the application's name would make two tokens of the line.
         if parse(line) != [Token(str(name), str(scope), hash_of(secret.encode()), application)]:
             raise ValueError(USAGE)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Who may, who did, and how it is doing: tokens, the log and the metrics of a running service."""
+"""Access, the log and the metrics of a running service."""
 
 import json
 import os
@@ -502,7 +502,7 @@ def test_an_answer_at_the_end_of_the_service_forbids_a_browser_to_run_it_too(dsn
     )
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
         slow.sendall(request.encode())
-        # Answered behind the request that is in flight by then.
+        # Once this is answered, the service has begun the request before.
         server.client.get("/health")
         server.stop()
         answer = slow.recv(65536).lower()
