@@ -47,7 +47,7 @@ async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) ->
     """The rows of a statement that changes something; committed once this returns. History names
     the caller. Work that grows with the rows may take several time-outs. Raises OutcomeUnknown."""
     statement = _statement(sql)
-    given = {**(values or {}), "confined_to": statement.confined_to, "actor": statement.actor}
+    given = {**(values or {}), **statement.caller}
     return await _opened().engine.pool.write(statement.by_actor(sql), given, timeouts=timeouts)
 
 
@@ -88,8 +88,7 @@ def _statement(sql: str) -> Statement:
 def stop_waiting() -> None:
     """Lets every wait end, because the service stops."""
     if _database is not None:
-        _database.engine.listener.stop_waiting()
-        _database.engine.pool.refuse_waiting()
+        _database.engine.stop_waiting()
 
 
 class _Opened(NamedTuple):
@@ -110,13 +109,10 @@ def _opened() -> _Opened:
 async def opened(
     settings: Settings, caller: Callable[[], Caller], metrics: Metrics
 ) -> AsyncIterator[None]:
-    """The database for the time of the block; one such block per process.
-
-    `caller` says who makes the request that is being answered, `metrics` counts.
-    """
+    """The database for the time of the block; one such block per process. `caller` says who makes
+    the request that is being answered, `metrics` counts."""
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
-    engine = Engine(settings, metrics, migrations.are_applied)
-    async with engine.running():
+    async with Engine(settings, metrics, migrations.are_applied).running() as engine:
         _database = _Opened(engine, caller)
         try:
             yield

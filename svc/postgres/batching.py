@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
+from contextvars import Context
 from copy import copy
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
 from postgres.background import Metrics
 from postgres.connections import execute, hung_up
-from postgres.errors import OutcomeUnknown, Unavailable
+from postgres.errors import OutcomeUnknown, Unavailable, ValueRefused
 
 MOST = 100  # requests in a batch
 MOST_BATCHES = 200  # that wait; what comes then goes through the pool
@@ -27,14 +28,23 @@ TURNS = 3  # of the event loop, in which clients that were just answered ask for
 
 # How the time that a request has (DATABASE_TIMEOUT_SECONDS) is spent, as parts of it.
 QUEUED = 0.25  # until a batch is sent; then it goes through the pool
+HALVED = 0.5  # until a half of a batch that was refused is sent; then likewise
 STATEMENT = 0.2  # PostgreSQL's statement_timeout for a batch
-LOCK = 0.03  # PostgreSQL's lock_timeout for a batch
+LOCK = 0.02  # PostgreSQL's lock_timeout for a batch
 READ = 0.5  # until the answer of a read, which may be asked for again
-# What goes through the pool at last has time left there:    QUEUED + STATEMENT < READ < 1
-# One locked row of many is found, in halves, before that:   log2(MOST) * LOCK < QUEUED
+# What goes through the pool at last has time left there:  QUEUED + STATEMENT < READ < 1
+#                                                          HALVED + STATEMENT < 1
+# One locked row of many is found, in halves, before that, and before the next batches are passed
+# on: QUEUED + (2 + log2(MOST)) * LOCK < HALVED, (2 + log2(MOST)) * LOCK < QUEUED
 
 # What one of a batch may have caused: the others are asked for without it.
-_CAUSED_BY_ONE = (psycopg2.IntegrityError, psycopg2.DataError, LockNotAvailable, ValueError)
+_CAUSED_BY_ONE = (
+    psycopg2.IntegrityError,
+    psycopg2.DataError,
+    LockNotAvailable,
+    ValueRefused,
+    ValueError,
+)
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
@@ -53,10 +63,14 @@ class Statement(NamedTuple):
             return sql
         return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
 
+    @property
+    def caller(self) -> dict[str, Any]:
+        """Who asks, as values of the statement."""
+        return {"confined_to": self.confined_to, "actor": self.actor}
+
     def in_lists(self, asked: list[Values]) -> dict[str, Any]:
-        """The values of several, for each name a list, and what they have in common."""
-        lists = {name: [values[name] for values in asked] for name in asked[0]}
-        return lists | {"confined_to": self.confined_to, "actor": self.actor}
+        """The values of several, for each name a list, and who asks."""
+        return {name: [values[name] for values in asked] for name in asked[0]} | self.caller
 
 
 class _Batch:
@@ -67,6 +81,7 @@ class _Batch:
     def __init__(self, statement: Statement, began: float) -> None:
         self.statement, self.began = statement, began
         self.asked = dict[str, Values]()
+        self.is_half = False
         self._answers = dict[str, list[asyncio.Future[Row | None]]]()
 
     def halves(self) -> list["_Batch"]:
@@ -76,14 +91,16 @@ class _Batch:
         halves = []
         for part in (ids[:middle], ids[middle:]):
             half = _Batch(self.statement, self.began)
+            half.is_half = True
             half.asked = {one: self.asked[one] for one in part}
             half._answers = {one: self._answers[one] for one in part}
             halves.append(half)
         return halves
 
     def takes(self, statement: Statement, values: Values, *, writes: bool) -> bool:
-        """Whether it may ask for this too: each id once, and each write by itself."""
-        if self.statement != statement or len(self.asked) == MOST:
+        """Whether it may ask for this too: each id once, and each write by itself. A half takes
+        nothing, or halving would not come to an end."""
+        if self.is_half or self.statement != statement or len(self.asked) == MOST:
             return False
         asked = self.asked.get(values["id"])
         return asked is None or (not writes and asked == values)
@@ -95,9 +112,8 @@ class _Batch:
         self._answers.setdefault(values["id"], []).append(answer)
         return answer
 
-    def answer(self, rows: list[Row]) -> None:
+    def answer(self, found: dict[str, Row]) -> None:
         """Gives each row to those who wait for its `id`, and None where there is no row."""
-        found = {row["id"]: row for row in rows}
         for asked, answers in self._answers.items():
             for answer in answers:
                 if not answer.done():  # some have given up
@@ -113,7 +129,7 @@ class _Batch:
 
 
 class _Answered(NamedTuple):
-    rows: list[Row]
+    found: dict[str, Row]
 
 
 class _Refused(NamedTuple):
@@ -200,7 +216,7 @@ class Batcher:
     def _expect(self, batch: _Batch) -> None:
         """Lets the batch be asked for, or passed on if it is not sent in time."""
         loop = asyncio.get_running_loop()
-        give_up_at = batch.began + self._seconds * QUEUED
+        give_up_at = batch.began + self._seconds * (HALVED if batch.is_half else QUEUED)
         batch.overdue = loop.call_at(give_up_at, lambda: self._pass_on(self._taken(batch)))
         self._filled.set()
 
@@ -215,8 +231,8 @@ class Batcher:
     async def _ask(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> None:
         self._metrics.observe("database_batch_size", len(batch.asked))
         match await self._execute(batch, opened, prepared):
-            case _Answered(rows):
-                batch.answer(rows)
+            case _Answered(found):
+                batch.answer(found)
             case _Refused(error) if isinstance(error, _CAUSED_BY_ONE) and len(batch.asked) > 1:
                 halves = batch.halves()
                 self._batches.extendleft(reversed(halves))
@@ -260,7 +276,8 @@ class Batcher:
             self._metrics.add("database_pool_in_use", amount=-1)
         try:
             names = [column.name for column in executed.description or ()]
-            return _Answered([dict(zip(names, row, strict=True)) for row in executed])
+            rows = (dict(zip(names, row, strict=True)) for row in executed)
+            return _Answered({row["id"]: row for row in rows})
         except Exception as error:  # it was done, and cannot be read
             return _Lost(error, is_sent)
 
@@ -283,7 +300,8 @@ class Batcher:
     def _pass_on(self, batch: _Batch) -> None:
         """Asks for the batch through the pool, while the connection serves the next."""
         self._metrics.add("database_batch_fallbacks_total", amount=len(batch.asked))
-        passing = asyncio.create_task(self._ask_alone(batch))
+        # Not in the context of the request that began the batch: it may be a patient one.
+        passing = asyncio.create_task(self._ask_alone(batch), context=Context())
         self._passed_on.add(passing)
         passing.add_done_callback(self._passed_on.discard)
 
@@ -294,7 +312,8 @@ class Batcher:
         sql = statement.by_actor(statement.sql) if self._writes else statement.sql
         lists = statement.in_lists(list(batch.asked.values()))
         try:
-            batch.answer(await self._alone(sql, lists, loop.time() - batch.began))
+            rows = await self._alone(sql, lists, loop.time() - batch.began)
+            batch.answer({row["id"]: row for row in rows})
         except _CAUSED_BY_ONE as error:
             if len(batch.asked) == 1:
                 batch.fail(error)

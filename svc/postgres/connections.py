@@ -66,9 +66,9 @@ async def open_async(dsn: str, **options: Any) -> connection:
     """A connection for the event loop, to the first host of `dsn` that can be connected to.
 
     Each host has CONNECT_TIMEOUT_SECONDS, which libpq itself keeps to only where it blocks. Raises
-    psycopg2.OperationalError or TimeoutError, whichever the last host gave.
+    what the last host failed with: mostly psycopg2.OperationalError or TimeoutError.
     """
-    failure: Exception = psycopg2.OperationalError("no host")
+    failure: Exception
     for host in by_host(dsn):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -80,7 +80,7 @@ async def open_async(dsn: str, **options: Any) -> connection:
                     opened.close()
                     raise
                 return opened
-        except (psycopg2.OperationalError, TimeoutError) as error:
+        except Exception as error:
             failure = error
     raise failure
 

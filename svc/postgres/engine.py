@@ -65,6 +65,11 @@ class Engine:
         self.reads = batcher(alone=self.pool.read, writes=False)
         self.writes = batcher(alone=self.pool.write, writes=True)
 
+    def stop_waiting(self) -> None:
+        """Lets every wait end, because the service stops."""
+        self.listener.stop_waiting()
+        self.pool.refuse_waiting()
+
     async def _versions(self, ids: list[str]) -> Versions:
         if len(ids) == 1:
             row = await self.reads.ask(Statement(VERSIONS, None, ""), {"id": ids[0]})
@@ -73,7 +78,7 @@ class Engine:
         return {row["id"]: row["version"] for row in rows}
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator["Engine"]:
         """Connects, listens and asks in the background, for the time of the block."""
         tasks = [
             asyncio.create_task(keep_running(name, work, self._metrics))
@@ -85,7 +90,7 @@ class Engine:
             }.items()
         ]
         try:
-            yield
+            yield self
         finally:
             for task in tasks:
                 task.cancel()

@@ -7,6 +7,7 @@ whenever the listening connection was made anew: nothing is missed, only late.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import batched
 
 from psycopg2.extensions import connection
 
@@ -28,26 +29,29 @@ class Watch:
     def __init__(self, id: str) -> None:
         self.id, self.watchers = id, 0
         self.version: object = None
-        self._groups = list[asyncio.Future[None]]()
-        self._joined = 0
+        self._waiting = set[asyncio.Future[None]]()
 
-    def change(self) -> asyncio.Future[None]:
-        """What is done after the next change. Some wait for the same one: it is not cancelled."""
-        if self._joined % GROUP == 0:
-            self._groups.append(asyncio.get_running_loop().create_future())
-        self._joined += 1
-        return self._groups[-1]
+    @contextmanager
+    def change(self) -> Iterator[asyncio.Future[None]]:
+        """What is done after the next change."""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.add(change)
+        try:
+            yield change
+        finally:
+            self._waiting.remove(change)
 
     def wake(self) -> None:
         """Lets all who wait look again: a group in each turn of the event loop, so that others are
         served in between."""
-        _wake(self._groups)
-        self._groups, self._joined = [], 0
+        _wake(batched(self._waiting.copy(), GROUP, strict=False))
 
 
-def _wake(groups: list[asyncio.Future[None]]) -> None:
-    if groups:
-        groups.pop().set_result(None)
+def _wake(groups: Iterator[tuple[asyncio.Future[None], ...]]) -> None:
+    if group := next(groups, None):
+        for change in group:
+            if not change.done():
+                change.set_result(None)
         asyncio.get_running_loop().call_soon(_wake, groups)
 
 
@@ -93,11 +97,11 @@ class Listener:
             async with asyncio.timeout_at(give_up_at):
                 await self._know_version(watch)
                 while not self._stopping:
-                    change = watch.change()  # before the look, to miss no change during it
-                    seen = await look()
-                    if done(seen):
-                        break
-                    await asyncio.shield(change)
+                    with watch.change() as change:  # before the look, to miss no change during it
+                        seen = await look()
+                        if done(seen):
+                            break
+                        await change
         return seen
 
     @contextmanager

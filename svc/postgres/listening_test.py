@@ -1,34 +1,35 @@
 import asyncio
 import random
-import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext, suppress
-from types import SimpleNamespace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
-import psycopg2
 import pytest
+from psycopg2.extensions import connection
 
 from postgres import listening
-from postgres.listening import Listener, Versions
+from postgres.background import keep_running
+from postgres.conftest import (
+    Backend,
+    Counts,
+    Proxy,
+    refuse,
+    refuse_in_latin_1,
+    settle,
+    until,
+)
+from postgres.connections import open_async
+from postgres.errors import Overloaded, Unavailable
+from postgres.listening import GROUP, Listener, Versions
+from postgres.pool import patient
+
+pytestmark = pytest.mark.anyio
 
 
-def run[T](scenario: Coroutine[object, object, T]) -> T:
-    async def bounded() -> T:
-        async with asyncio.timeout(10):
-            return await scenario
-
-    return asyncio.run(bounded())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - what it waits for is not its own
-        await asyncio.sleep(0.001)
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
+# How often it is looked before the wait for the first change: before it is known what is watched,
+# and after.
+WAITS = 2
 
 
 def never(_: object) -> bool:
@@ -38,15 +39,24 @@ def never(_: object) -> bool:
 class Watched:
     """Tables with a version for each id, and watchers that count how often they look."""
 
-    def __init__(self) -> None:
+    def __init__(self, dsn: str, counts: Counts, most: int = 1000) -> None:
+        self._dsn, self.counts = dsn, counts
         self.tables: Versions = {"A": 1, "B": 1}
-        self.asked: list[list[str]] = []
+        self.failures = list[Exception]()
+        self.asked = list[list[str]]()
         self.looks = Counter[str]()
-        self.listener = Listener("dsn", self._versions)
+        self.opened = list[connection]()
+        self.listener = Listener(self._connect, self._versions, most, counts)
+
+    async def _connect(self) -> connection:
+        self.opened.append(await open_async(self._dsn))
+        return self.opened[-1]
 
     async def _versions(self, ids: list[str]) -> Versions:
         self.asked.append(ids)
-        return {watched: self.tables[watched] for watched in ids}
+        if self.failures:
+            raise self.failures.pop()
+        return {watched: self.tables[watched] for watched in ids if watched in self.tables}
 
     def look(self, id: str) -> Callable[[], Awaitable[int]]:
         async def look() -> int:
@@ -58,271 +68,362 @@ class Watched:
     def wait(
         self, id: str, done: Callable[[int], bool] = never, seconds: float = 60
     ) -> asyncio.Task[int]:
-        return asyncio.create_task(self.listener.wait(id, self.look(id), done, seconds))
+        return asyncio.create_task(self.listener.wait(self.look(id), done, seconds, lambda _: id))
 
     def wake(self, id: str) -> None:
-        with self.listener.watching(id) as watch:
-            watch.wake()
+        self.listener._watches[id].wake()
 
-
-def test_a_wait_ends_when_the_first_look_is_done() -> None:
-    async def scenario() -> None:
-        assert await Watched().wait("A", lambda looks: looks == 1) == 1
-
-    run(scenario())
-
-
-def test_it_looks_again_after_each_change_of_its_own_id_until_it_is_done() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-        waiting = watched.wait("A", lambda looks: looks == 3)
-        other = watched.wait("B")
-        for looks in (1, 2):
-            await settle()
-            assert watched.looks == {"A": looks, "B": 1}
-            watched.wake("A")
-        assert await waiting == 3
-        other.cancel()
-
-    run(scenario())
-
-
-def test_a_change_while_it_looks_is_not_missed() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-
-        async def look() -> int:
-            seen = await watched.look("A")()
-            if seen == 1:
-                watched.wake("A")
-            return seen
-
-        assert await watched.listener.wait("A", look, lambda looks: looks == 2, 60) == 2
-
-    run(scenario())
-
-
-def test_when_the_time_is_over_it_returns_what_it_saw() -> None:
-    async def scenario() -> None:
-        assert await Watched().wait("A", never, seconds=0) == 1
-
-    run(scenario())
-
-
-def test_whoever_gives_up_lets_the_others_wait() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-        waiting = watched.wait("A", lambda looks: looks == 4)
-        await settle()
-        cancelled = watched.wait("A")
-        await settle()
-        cancelled.cancel()
-        assert await watched.wait("A", never, seconds=0) == 3
-        assert not waiting.done()
-        watched.wake("A")
-        assert await waiting == 4
-
-    run(scenario())
-
-
-def test_when_waiting_stops_all_end_with_what_they_see_and_nobody_waits_any_more() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-        waiting = [watched.wait("A"), watched.wait("B")]
-        await settle()
-        watched.listener.stop_waiting()
-        assert await asyncio.gather(*waiting) == [2, 2]
-        assert await watched.wait("A") == 3
-
-    run(scenario())
-
-
-def test_a_failure_to_look_is_the_waiter_s() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-
-        async def look() -> int:
-            raise LookupError("gone")
-
-        with pytest.raises(LookupError, match="gone"):
-            await watched.listener.wait("A", look, never, 60)
-        assert watched.listener.watchers == 0
-
-    run(scenario())
-
-
-def test_watchers_are_counted_and_what_nobody_watches_is_not_asked_for() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-        first, second, other = watched.wait("A"), watched.wait("A"), watched.wait("B")
-        left = [3, 2, 1, 0]
-        for task, ids in [(first, ["A", "B"]), (second, ["A", "B"]), (other, ["B"])]:
-            await settle()
-            assert watched.listener.watchers == left.pop(0)
-            await watched.listener._refresh()
-            assert watched.asked[-1] == ids
-            task.cancel()
-        await settle()
-        assert watched.listener.watchers == left.pop(0)
-        await watched.listener._refresh()
-        assert watched.asked[-1] == []
-
-    run(scenario())
-
-
-def test_a_refresh_wakes_each_new_watch_once_and_then_only_what_changed() -> None:
-    async def scenario() -> None:
-        watched = Watched()
-        waiting = [watched.wait("A"), watched.wait("B")]
-        await settle()
-        steps: list[tuple[Versions, dict[str, int]]] = [
-            ({"A": 1, "B": None}, {"A": 2, "B": 2}),
-            ({"A": 1, "B": None}, {"A": 2, "B": 2}),
-            ({"A": 2, "B": None}, {"A": 3, "B": 2}),
-            ({"A": 2, "B": [1]}, {"A": 3, "B": 3}),
+    @asynccontextmanager
+    async def doing(self, *work: str) -> AsyncIterator[None]:
+        """Keeps `listen` or `refresh` running for the time of the block."""
+        tasks = [
+            asyncio.create_task(keep_running(one, getattr(self.listener, one), self.counts))
+            for one in work
         ]
-        for tables, looks in steps:
-            watched.tables = tables
-            await watched.listener._refresh()
-            await settle()
-            assert watched.looks == looks
-        for task in waiting:
-            task.cancel()
-
-    run(scenario())
-
-
-def test_what_the_tables_cannot_tell_now_wakes_nobody() -> None:
-    async def scenario() -> None:
-        async def unknown(_: list[str]) -> Versions:
-            return {}
-
-        watched = Watched()
-        watched.listener = Listener("dsn", unknown)
-        waiting = watched.wait("A")
-        await settle()
-        await watched.listener._refresh()
-        await settle()
-        assert watched.looks == {"A": 1}
-        waiting.cancel()
-
-    run(scenario())
-
-
-class Connection:
-    """In the place of psycopg2's: hears what is sent to `server`, and is lost when that closes."""
-
-    def __init__(self) -> None:
-        self.server, self._client = socket.socketpair()
-        self.notifies: list[SimpleNamespace] = []
-        self.executed: list[str] = []
-        self.autocommit = False
-
-    def cursor(self) -> AbstractContextManager[SimpleNamespace]:
-        return nullcontext(SimpleNamespace(execute=self.executed.append))
-
-    def fileno(self) -> int:
-        return self._client.fileno()
-
-    def poll(self) -> None:
-        received = self._client.recv(1024).decode()
-        if not received:
-            raise psycopg2.OperationalError("lost")
-        self.notifies.append(SimpleNamespace(payload=received))
-
-    def close(self) -> None:
-        self._client.close()
-
-
-class Server:
-    """In the place of PostgreSQL: each connection that is made, after as many that are refused."""
-
-    def __init__(self) -> None:
-        self.connections: list[Connection] = []
-        self.refuses = 0
-
-    def connect(self, dsn: str, **_: object) -> Connection:
-        assert dsn == "dsn"
-        if self.refuses:
-            self.refuses -= 1
-            raise psycopg2.OperationalError("refused")
-        self.connections.append(Connection())
-        return self.connections[-1]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert all(opened.closed for opened in self.opened)
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    server = Server()
-    monkeypatch.setattr(psycopg2, "connect", server.connect)
+def watched(backend: Backend, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """It listens and refreshes at once where it failed, and refreshes only when it is due."""
     monkeypatch.setattr(random, "uniform", lambda *_: 0)
     monkeypatch.setattr(listening, "REFRESH_SECONDS", 3600)
-    return server
+    return Watched(backend.dsn, counts)
 
 
-def while_listening(server: Server, scenario: Callable[[Watched], Awaitable[None]]) -> None:
-    """Runs a scenario while the listener runs, and cancels that at the end."""
+async def test_a_wait_ends_when_the_first_look_is_done(watched: Watched) -> None:
+    assert await watched.wait("A", lambda looks: looks == 1) == 1
 
-    async def both() -> None:
-        watched = Watched()
-        task = asyncio.create_task(watched.listener.run())
-        await scenario(watched)
+
+async def test_whoever_has_to_wait_looks_again_when_a_change_cannot_be_missed_any_more(
+    watched: Watched,
+) -> None:
+    waiting = watched.wait("A")
+    await settle()
+    assert watched.looks == {"A": WAITS}
+    waiting.cancel()
+
+
+async def test_it_looks_again_after_each_change_of_its_own_id_until_it_is_done(
+    watched: Watched,
+) -> None:
+    waiting = watched.wait("A", lambda looks: looks == WAITS + 2)
+    other = watched.wait("B")
+    for changes in (0, 1):
+        await settle()
+        assert watched.looks == {"A": WAITS + changes, "B": WAITS}
+        watched.wake("A")
+    assert await waiting == WAITS + 2
+    other.cancel()
+
+
+async def test_a_change_while_it_looks_is_not_missed(watched: Watched) -> None:
+    async def look() -> int:
+        seen = await watched.look("A")()
+        if seen == WAITS:
+            watched.wake("A")
+        return seen
+
+    done = lambda looks: looks == WAITS + 1  # noqa: E731
+    assert await watched.listener.wait(look, done, 60, lambda _: "A") == WAITS + 1
+
+
+async def test_when_the_time_is_over_it_returns_what_it_saw(watched: Watched) -> None:
+    assert await watched.wait("A", never, seconds=0.3) == WAITS
+    assert await watched.wait("A", never, seconds=0) <= 2 * WAITS
+
+
+async def test_a_look_that_is_not_over_in_time_does_not_make_the_wait_longer(
+    watched: Watched,
+) -> None:
+    async def look() -> int:
+        if watched.looks["A"]:
+            await asyncio.Event().wait()
+        return await watched.look("A")()
+
+    assert await watched.listener.wait(look, never, 0.05, lambda _: "A") == 1
+
+
+async def test_whoever_gives_up_lets_the_others_wait(watched: Watched) -> None:
+    waiting = watched.wait("A", lambda looks: looks == 2 * WAITS + 1)
+    await settle()
+    cancelled = watched.wait("A")
+    await settle()
+    cancelled.cancel()
+    await settle()
+    assert not waiting.done()
+    watched.wake("A")
+    assert await waiting == 2 * WAITS + 1
+
+
+async def test_those_who_have_gone_leave_nothing_behind_with_those_who_stay(
+    watched: Watched,
+) -> None:
+    waiting = watched.wait("A")
+    await settle()
+    for _ in range(3):
+        await watched.wait("A", never, seconds=0)
+    assert len(watched.listener._watches["A"]._waiting) == 1
+    waiting.cancel()
+    await settle()
+    assert watched.listener._watches == {}
+
+
+async def test_those_who_wait_are_woken_in_groups_with_turns_for_others_in_between(
+    watched: Watched,
+) -> None:
+    several = 3 * GROUP + 1
+    before = WAITS * several
+    waiting = [watched.wait("A", lambda looks: looks > WAITS * several) for _ in range(several)]
+    await until(lambda: watched.looks["A"] == before)
+    watched.wake("A")
+    most = 0
+    while before < (WAITS + 1) * several:
+        await asyncio.sleep(0)
+        most, before = max(most, watched.looks["A"] - before), watched.looks["A"]
+    assert most == GROUP
+    await asyncio.gather(*waiting)
+
+
+async def test_when_waiting_stops_all_end_with_what_they_saw_and_nobody_waits_any_more(
+    watched: Watched,
+) -> None:
+    waiting = [watched.wait("A"), watched.wait("B")]
+    await settle()
+    watched.listener.stop_waiting()
+    assert await asyncio.gather(*waiting) == [WAITS, WAITS]
+    assert await watched.wait("A") == WAITS + 1
+
+
+async def test_a_failure_to_look_is_the_waiter_s(watched: Watched) -> None:
+    async def look() -> int:
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        await watched.listener.wait(look, never, 60, lambda _: "A")
+    watched.failures = [Unavailable("away")]
+    with pytest.raises(Unavailable, match="away"):
+        await watched.wait("A")
+    assert watched.counts.added == {("watchers",): 0}
+
+
+async def test_no_more_wait_than_there_may_be(backend: Backend, counts: Counts) -> None:
+    watched = Watched(backend.dsn, counts, most=2)
+    waiting = [watched.wait("A"), watched.wait("B")]
+    await settle()
+    assert counts.added == {("watchers",): 2}
+    with pytest.raises(Overloaded):
+        await watched.wait("A")
+    waiting.pop().cancel()
+    await settle()
+    waiting.append(watched.wait("A"))
+    await settle()
+    assert counts.added == {("watchers",): 2}
+    for task in waiting:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    run(both())
-    for connection in server.connections:
-        connection.server.close()
-        assert connection.fileno() == -1
 
 
-def test_a_notification_wakes_those_whom_it_names(server: Server) -> None:
-    async def scenario(watched: Watched) -> None:
-        await until(lambda: watched.asked)
+async def test_looks_are_patient_and_those_of_other_requests_are_not(watched: Watched) -> None:
+    async def look() -> bool:
+        return patient.get()
+
+    waiting = asyncio.create_task(watched.listener.wait(look, bool, 60, lambda _: "A"))
+    assert await waiting
+    assert not patient.get()
+
+
+async def test_a_new_watch_knows_its_version_from_before_the_last_look_and_others_join_it(
+    watched: Watched,
+) -> None:
+    async def look() -> int:
+        seen = await watched.look("A")()
+        assert (watched.asked == [["A"]]) == (seen == WAITS)
+        return seen
+
+    waiting = asyncio.create_task(watched.listener.wait(look, never, 60, lambda _: "A"))
+    await settle()
+    others = [watched.wait("A"), watched.wait("A")]
+    await settle()
+    assert watched.looks == {"A": 3 * WAITS}
+    assert watched.asked == [["A"]]
+    for task in (waiting, *others):
+        task.cancel()
+
+
+async def refreshed(watched: Watched) -> None:
+    """Makes a refresh due, and waits until what it wakes has looked."""
+    before = len(watched.asked)
+    watched.listener._is_due.set()
+    await until(lambda: len(watched.asked) > before)
+    await settle()
+
+
+async def test_a_refresh_reads_what_is_watched_and_nothing_else(watched: Watched) -> None:
+    first, second, other = watched.wait("A"), watched.wait("A"), watched.wait("B")
+    async with watched.doing("refresh"):
+        for task, ids in [(first, ["A", "B"]), (second, ["A", "B"]), (other, ["B"])]:
+            await settle()
+            await refreshed(watched)
+            assert watched.asked[-1] == ids
+            task.cancel()
+        await settle()
+        await refreshed(watched)
+        assert watched.asked[-1] == []
+
+
+async def test_a_refresh_wakes_no_new_watch_and_each_that_changed_once(watched: Watched) -> None:
+    waiting = [watched.wait("A"), watched.wait("B")]
+    await settle()
+    woken: list[tuple[Versions, dict[str, int]]] = [
+        ({"A": 1, "B": 1}, {"A": 0, "B": 0}),
+        ({"A": 2, "B": 1}, {"A": 1, "B": 0}),
+        ({"A": 2, "B": 1}, {"A": 1, "B": 0}),
+        ({"A": 2, "B": [1]}, {"A": 1, "B": 1}),
+        ({}, {"A": 1, "B": 1}),  # the tables cannot tell now
+        ({"A": 3, "B": [1]}, {"A": 2, "B": 1}),
+    ]
+    async with watched.doing("refresh"):
+        for tables, changes in woken:
+            watched.tables = tables
+            await refreshed(watched)
+            assert watched.looks == {id: WAITS + changes[id] for id in ("A", "B")}  # noqa: A001
+    for task in waiting:
+        task.cancel()
+
+
+@pytest.mark.parametrize("failure", [Unavailable("away"), RuntimeError("can't start new thread")])
+async def test_whatever_a_refresh_raises_the_next_one_wakes(
+    watched: Watched, failure: Exception
+) -> None:
+    waiting = watched.wait("A")
+    await settle()
+    async with watched.doing("refresh"):
+        watched.failures = [failure]
+        await refreshed(watched)
+        watched.tables["A"] = 2
+        await refreshed(watched)
+        assert watched.looks["A"] == WAITS + 1
+    waiting.cancel()
+    unexpected = int(isinstance(failure, RuntimeError))
+    assert watched.counts.added["background_failures_total", "refresh"] == unexpected
+
+
+async def test_what_no_notification_told_is_read_every_few_seconds(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "REFRESH_SECONDS", 0.001)
+    waiting = watched.wait("A", lambda looks: looks == WAITS + 1)
+    await settle()
+    async with watched.doing("refresh"):
+        watched.tables["A"] = 2
+        assert await waiting == WAITS + 1
+
+
+def notify(backend: Backend, payload: str) -> None:
+    backend.query("select pg_notify('changes', %s)", payload)
+
+
+async def test_a_notification_wakes_those_it_names(watched: Watched, backend: Backend) -> None:
+    async with watched.doing("listen"):
+        await until(watched.listener._is_due.is_set)
         waiting = [watched.wait("A"), watched.wait("B")]
         await settle()
-        [connection] = server.connections
-        assert (connection.autocommit, connection.executed) == (True, ["listen changes"])
-        connection.server.send(b"C A")
-        await until(lambda: watched.looks["A"] == 2)
-        connection.server.send(b"B")
-        await until(lambda: watched.looks["B"] == 2)
+        notify(backend, "C A")
+        await until(lambda: watched.looks["A"] == WAITS + 1)
+        notify(backend, "B")
+        await until(lambda: watched.looks["B"] == WAITS + 1)
         await settle()
-        assert watched.looks == {"A": 2, "B": 2}
+        assert watched.looks == {"A": WAITS + 1, "B": WAITS + 1}
         for task in waiting:
             task.cancel()
 
-    while_listening(server, scenario)
 
-
-def test_after_a_lost_connection_it_reads_what_it_has_missed_and_hears_again(
-    server: Server,
+async def test_after_a_lost_connection_it_reads_what_it_has_missed_and_hears_again(
+    watched: Watched, backend: Backend, connecting: list[Callable[[], object]]
 ) -> None:
-    async def scenario(watched: Watched) -> None:
+    async with watched.doing("listen", "refresh"):
         await until(lambda: watched.asked)
         waiting = watched.wait("A")
         await settle()
-        server.refuses = 2
-        server.connections[0].server.close()
-        await until(lambda: watched.looks["A"] == 2)
-        assert (server.refuses, len(server.connections)) == (0, 2)
-        server.connections[1].server.send(b"A")
-        await until(lambda: watched.looks["A"] == 3)
+        connecting += [refuse, refuse]
+        backend.end(watched.opened[0].info.backend_pid)
+        watched.tables["A"] = 2
+        await until(lambda: watched.looks["A"] == WAITS + 1)
+        assert (connecting, len(watched.opened)) == ([], 2)
+        assert watched.opened[0].closed
+        notify(backend, "A")
+        await until(lambda: watched.looks["A"] == WAITS + 2)
+        waiting.cancel()
+    assert watched.counts.added["background_failures_total", "listen"] == 0
+
+
+def failing() -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("failure", [refuse_in_latin_1, failing])
+async def test_whatever_a_connect_raises_it_listens_once_that_is_over(
+    watched: Watched,
+    backend: Backend,
+    connecting: list[Callable[[], object]],
+    caplog: pytest.LogCaptureFixture,
+    failure: Callable[[], object],
+) -> None:
+    connecting += [failure] * 3
+    async with watched.doing("listen"):
+        await until(watched.listener._is_due.is_set)
+        waiting = watched.wait("A", lambda looks: looks == WAITS + 1)
+        await settle()
+        notify(backend, "A")
+        assert await waiting == WAITS + 1
+    assert watched.counts.added["background_failures_total", "listen"] == 3
+    assert [record.message for record in caplog.records] == ["failed, and is tried again: listen"]
+
+
+async def test_whatever_a_notification_raises_it_listens_anew(
+    watched: Watched, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched.doing("listen"):
+        await until(watched.listener._is_due.is_set)
+        waiting = watched.wait("A")
+        await settle()
+        with monkeypatch.context() as wrong:
+            wrong.setattr(listening.Watch, "wake", lambda _: failing())
+            notify(backend, "A")
+            await until(lambda: len(watched.opened) == 2)
+        assert watched.counts.added["background_failures_total", "listen"] == 1
         waiting.cancel()
 
-    while_listening(server, scenario)
 
-
-def test_what_no_notification_told_is_read_every_few_seconds(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+async def test_a_host_that_vanishes_before_listen_is_answered_is_left_and_tried_again(
+    watched: Watched, proxy: Proxy, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "REFRESH_SECONDS", 0)
-    server.refuses = 1_000_000
+    monkeypatch.setattr(listening, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    connect = watched.listener._connect
 
-    async def scenario(watched: Watched) -> None:
-        waiting = watched.wait("A", lambda looks: looks == 3)
-        await until(lambda: watched.looks["A"] == 2)
-        watched.tables["A"] = 2
-        assert await waiting == 3
+    async def vanishing() -> Any:
+        opened = await connect()
+        if len(watched.opened) == 1:
+            proxy.vanish()
+        else:
+            assert watched.opened[0].closed
+            proxy.come_back()
+        return opened
 
-    while_listening(server, scenario)
+    watched._dsn = proxy.dsn
+    watched.listener._connect = vanishing
+    async with watched.doing("listen"):
+        await until(lambda: watched.opened)
+        await until(lambda: watched.opened[0].closed)
+        proxy.come_back()
+        await until(watched.listener._is_due.is_set)
+        waiting = watched.wait("A", lambda looks: looks == WAITS + 1)
+        await settle()
+        notify(backend, "A")
+        assert await waiting == WAITS + 1

@@ -173,7 +173,7 @@ class _Statement:
             raise self._lost()
         try:
             taken = self._pool.connections.take()
-        except psycopg2.OperationalError as error:
+        except (psycopg2.OperationalError, UnicodeDecodeError) as error:  # refused in any language
             self._pool.count_error("08001")
             raise Retriable from error
         try:
@@ -287,7 +287,8 @@ class Pool:
     def begins(self, statement: _Statement) -> None:
         """From now on nobody joins `statement`; from any thread."""
         if self._queued_reads.get(statement.key) is statement:
-            del self._queued_reads[statement.key]
+            # Not `del`: the deadline may take it out at the same time as the worker thread.
+            self._queued_reads.pop(statement.key, None)
 
     def count_error(self, sqlstate: str) -> None:
         """Counts an error of PostgreSQL, or the failure to reach it."""

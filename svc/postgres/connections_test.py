@@ -1,0 +1,185 @@
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection, make_dsn, parse_dsn
+
+from config import Settings
+from postgres import connections
+from postgres.conftest import Backend, Proxy, refuse, refuse_in_latin_1, until
+from postgres.connections import by_host, execute, hung_up, open_async, options
+
+pytestmark = pytest.mark.anyio
+
+
+def configured(**given: Any) -> Settings:
+    return Settings(**{"_env_file": None, **given})
+
+
+@asynccontextmanager
+async def opened(dsn: str, **options: Any) -> AsyncIterator[connection]:
+    with closing(await open_async(dsn, **options)) as one:
+        yield one
+
+
+async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
+    backend: Backend,
+) -> None:
+    settings = configured(database_timeout_seconds=2, max_body_bytes=2048, history_keep_revisions=7)
+    dsn = make_dsn(backend.dsn, options="-c work_mem=8MB")
+    given = options(settings, dsn, "tests", statement_seconds=1.8, lock_seconds=0.0001)
+    async with opened(dsn, **given) as one:
+        rows = await execute(one, "select name, setting from pg_settings")
+        found = dict(rows.fetchall())
+        rows = await execute(one, "select current_setting('config_service.max_document_bytes')")
+        assert rows.fetchall() == [("2048",)]
+    expected = {
+        "statement_timeout": "1800",
+        "lock_timeout": "1",
+        "idle_in_transaction_session_timeout": "1800",
+        "TimeZone": "UTC",
+        "work_mem": "8192",
+        "application_name": "config-service tests",
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert given["connect_timeout"] == 3
+    assert given["tcp_user_timeout"] == 1800
+    assert "history_keep_revisions=7" in given["options"]
+
+
+async def test_an_idle_connection_has_hung_up_once_the_server_closed_it(backend: Backend) -> None:
+    async with opened(backend.dsn) as one:
+        assert not hung_up(one)
+        backend.end(one.info.backend_pid)
+        await until(lambda: hung_up(one))
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected"),
+    [
+        ("dbname=d", [("", "")]),
+        ("host=a dbname=d", [("a", "")]),
+        ("host=a,b dbname=d", [("a", ""), ("b", "")]),
+        ("host=a,b port=1 dbname=d", [("a", "1"), ("b", "1")]),
+        ("postgresql://a:1,b:2/d", [("a", "1"), ("b", "2")]),
+        ("host=/run/a,::1 port=1,2 dbname=d", [("/run/a", "1"), ("::1", "2")]),
+    ],
+)
+def test_each_host_has_a_dsn_of_its_own(dsn: str, expected: list[tuple[str, str]]) -> None:
+    parts = [parse_dsn(each) for each in by_host(dsn)]
+    assert [(each.get("host", ""), each.get("port", "")) for each in parts] == expected
+    assert {each["dbname"] for each in parts} == {"d"}
+
+
+def test_each_address_has_the_name_of_its_host() -> None:
+    parts = [parse_dsn(each) for each in by_host("host=a,b hostaddr=192.0.2.1,192.0.2.2")]
+    found = [(each["host"], each["hostaddr"]) for each in parts]
+    assert found == [("a", "192.0.2.1"), ("b", "192.0.2.2")]
+
+
+def with_hosts(dsn: str, *ports: int) -> str:
+    """The DSN with a host for each of these ports before its own."""
+    parts = parse_dsn(dsn)
+    hosts = ",".join([*("127.0.0.1" for _ in ports), parts["host"]])
+    return make_dsn(dsn, host=hosts, port=",".join([*map(str, ports), parts["port"]]))
+
+
+async def test_the_second_host_is_reached_where_the_first_is_dead_or_silent(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as dead:
+        ports = [dead.getsockname()[1]]
+    # It accepts, and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports.append(silent.getsockname()[1])
+        async with opened(with_hosts(backend.dsn, *ports)) as one:
+            assert one.info.port == int(parse_dsn(backend.dsn)["port"])
+
+
+@pytest.mark.parametrize("refusal", [refuse, refuse_in_latin_1])
+async def test_the_second_host_is_reached_however_the_first_refuses(
+    backend: Backend, connecting: list[Callable[[], object]], refusal: Callable[[], object]
+) -> None:
+    connecting.append(refusal)
+    async with opened(with_hosts(backend.dsn, 1)) as one:
+        assert one.info.port == int(parse_dsn(backend.dsn)["port"])
+
+
+async def test_what_the_last_host_failed_with_is_raised(
+    connecting: list[Callable[[], object]],
+) -> None:
+    connecting += [refuse, refuse_in_latin_1]
+    with pytest.raises(UnicodeDecodeError):
+        await open_async("host=a,b")
+
+
+async def test_a_host_that_is_silent_leaves_no_connection_behind(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 0.3)
+    made = list[connection]()
+
+    class Watched(connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    proxy.vanish()
+    with pytest.raises(TimeoutError):
+        await open_async(proxy.dsn, connection_factory=Watched)
+    assert [one.closed for one in made] == [1]
+
+
+async def test_everything_else_goes_on_while_a_connect_looks_the_host_up(
+    backend: Backend, connecting: list[Callable[[], object]]
+) -> None:
+    found = threading.Event()
+    connecting.append(lambda: found.wait(20))
+    opening = asyncio.create_task(open_async(backend.dsn))
+    await until(lambda: not connecting)
+    assert not opening.done()
+    found.set()
+    (await opening).close()
+
+
+async def test_a_statement_and_its_answer_may_be_larger_than_the_socket_takes_at_once(
+    backend: Backend, proxy: Proxy
+) -> None:
+    text = "x" * 20_000_000
+    async with opened(proxy.dsn) as one:
+        proxy.vanish()
+        running = asyncio.create_task(execute(one, "select %(text)s", {"text": text}))
+        await until(lambda: asyncio.get_running_loop().remove_writer(one.fileno()))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    async with opened(backend.dsn) as one:
+        assert (await execute(one, "select %(text)s", {"text": text})).fetchall() == [(text,)]
+
+
+async def test_a_connection_is_watched_only_while_it_is_waited_for(backend: Backend) -> None:
+    loop = asyncio.get_running_loop()
+    async with opened(backend.dsn) as one:
+        assert (await execute(one, "select %s", [1])).fetchall() == [(1,)]
+        assert not loop.remove_reader(one.fileno())
+        assert not loop.remove_writer(one.fileno())
+        with pytest.raises(psycopg2.errors.SyntaxError):
+            await execute(one, "selekt")
+        assert not loop.remove_reader(one.fileno())
+        running = asyncio.create_task(execute(one, "select pg_sleep(20)"))
+        await until(backend_is_busy(backend, one))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not loop.remove_reader(one.fileno())
+
+
+def backend_is_busy(backend: Backend, one: connection) -> Callable[[], bool]:
+    sql = "select pid from pg_stat_activity where pid = %s and wait_event = 'PgSleep'"
+    return lambda: bool(backend.query(sql, one.info.backend_pid))
