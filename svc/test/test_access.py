@@ -460,9 +460,9 @@ def test_a_service_whose_log_nobody_reads_goes_on_and_ends_in_order(dsn: str) ->
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             wait_for(client)
             # Some 200 bytes each: several times what a pipe holds.
-            for _ in range(2000):
+            for _ in range(1000):
                 assert client.get("/health").status_code == 200
-            assert requests_total(client, "/health") >= 2000
+            assert requests_total(client, "/health") >= 1000
             assert scrape(client)["log_lines_dropped_total"] == 0
         service.terminate()
         service.wait(30)
