@@ -14,7 +14,7 @@ _GET = """
         and (cardinality(%(id)s::text[]) = 1 or pg_column_size(configurations.config) <= 2000)
         -- A trick of the planner: without it each text is made twice, once for its length alone.
         offset 0
-    ) as printed on cardinality(%(id)s::text[]) = 1 or octet_length(printed.body) <= 100000
+    ) as printed on cardinality(%(id)s::text[]) = 1 or octet_length(printed.body::text) <= 100000
     where %(confined_to)s::text is null
     or configurations.application_id = confinement(%(confined_to)s)
 """
@@ -25,7 +25,7 @@ class NotFound(Exception):
 
 
 async def get(id: str, known: int | None) -> database.Row:
-    """Its `revision`, and its `body`: JSON text, or None where that is the revision `known`.
+    """Its `revision`, and its `body`: JSON as bytes, or None where that is the revision `known`.
 
     Raises NotFound.
     """

@@ -36,7 +36,7 @@ async def replace(
     config: str,
     revisions: list[int] | None,
 ) -> database.Row:
-    """The configuration as it is now: its `body` as JSON text, and its `revision`.
+    """The configuration as it is now: its `body` as JSON in bytes, and its `revision`.
 
     `config` is JSON text, `application_id` the one it must belong to or None, `revisions` those it
     may be at, or None for any. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or
