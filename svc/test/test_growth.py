@@ -186,9 +186,10 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
     empty(db)
     with db.cursor() as cursor:
         cursor.execute(LOAD, {"size": size})
-        for _ in range(100):
+        # VACUUM marks as visible to all what is on the disk; each one flushes for the next.
+        cursor.execute("set synchronous_commit = on")
+        for _ in range(20):
             cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
-            # What is not flushed to disk yet, VACUUM cannot mark as visible to all.
             cursor.execute(
                 "select bool_and(relallvisible = relpages) from pg_class where relname = any(%s)",
                 [list(TABLES)],
