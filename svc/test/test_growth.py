@@ -185,10 +185,17 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
     """Of each question, alike for every size, over tables that hold so many rows."""
     empty(db)
     with db.cursor() as cursor:
-        # Only what is flushed to disk can VACUUM mark as visible to all.
-        cursor.execute("set synchronous_commit = on")
         cursor.execute(LOAD, {"size": size})
-        cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
+        # VACUUM marks as visible to all what is on the disk; each one flushes for the next.
+        cursor.execute("set synchronous_commit = on")
+        for _ in range(20):
+            cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
+            cursor.execute(
+                "select bool_and(relallvisible = relpages) from pg_class where relname = any(%s)",
+                [list(TABLES)],
+            )
+            if cursor.fetchone() == (True,):
+                break
         cursor.execute("select max(sequence) from configuration_revisions")
         [[last]] = cursor.fetchall()
     batched = engine.reads._connect
