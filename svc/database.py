@@ -1,10 +1,9 @@
 """The one way to the database: what a slice calls.
 
-A slice hands over one statement and its values. Besides these, each statement may use
-`%(confined_to)s`: what the table `applications` offers under `confinement(%(confined_to)s)` is all
-that the caller may see, unless that is null. All raise Unavailable, Overloaded or ValueRefused (the
-edge answers those), and psycopg2.Error for whatever else PostgreSQL refuses, such as
-psycopg2.IntegrityError. All answer or raise within `database_timeout_seconds`.
+A slice hands over one statement and its values. The statement may also use `%(confined_to)s`:
+`confinement(%(confined_to)s)` is the only application that the caller may see, unless it is null.
+All raise Unavailable, Overloaded or ValueRefused, which the edge answers, and psycopg2.Error for
+whatever else PostgreSQL refuses. All answer or raise within `database_timeout_seconds`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,16 +21,17 @@ __all__ = ["OutcomeUnknown", "Overloaded", "Row", "Unavailable", "ValueRefused",
 
 
 class Caller(NamedTuple):
-    """Who asks: the actor that history names, and the name or id of the application that the
-    caller is confined to, if any."""
+    """The actor that history names, and the application (name or id) that it is confined to."""
 
     actor: str = "anonymous"
     confined_to: str | None = None
 
 
-async def read(sql: str, values: Values | None = None) -> list[Row]:
-    """The rows of a statement that changes nothing, so that it may be repeated."""
-    return await _opened().engine.pool.read(sql, {**(values or {}), "confined_to": confined_to()})
+async def read(sql: str, values: Values | None = None, *, in_turn: bool = False) -> list[Row]:
+    """The rows of a statement that changes nothing, so that it may be repeated. Few `in_turn` are
+    read at a time, however many wait: large answers would hold up the event loop."""
+    given = {**(values or {}), "confined_to": confined_to()}
+    return await _opened().engine.pool.read(sql, given, in_turn=in_turn)
 
 
 async def read_batched(sql: str, values: Values) -> Row | None:

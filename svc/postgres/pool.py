@@ -253,18 +253,22 @@ class Pool:
         self._turns = max(1, connections.maxconn // 2)
         self._waiting_for_turn = deque[_Statement]()
 
-    async def read(self, sql: str, values: Values, spent: float = 0) -> list[Row]:
+    async def read(
+        self, sql: str, values: Values, spent: float = 0, *, in_turn: bool = False
+    ) -> list[Row]:
         """The rows of a statement that may be repeated; `spent` seconds of its time have passed.
 
-        Raises what `errors` says, or psycopg2's own error.
+        With `in_turn` it waits for its turn, and that of a patient request does too. Raises what
+        `errors` says, or psycopg2's own error.
         """
-        key = (sql, repr(values), patient.get())
+        in_turn = in_turn or patient.get()
+        key = (sql, repr(values), in_turn)
         statement = self._queued_reads.get(key)
         if statement is None:
             statement = _Statement(self, sql, values, writes=False, key=key)
             # Before it is submitted: it may begin, and be taken out again, at once.
             self._queued_reads[key] = statement
-            if patient.get():
+            if in_turn:
                 self._waiting_for_turn.append(statement)
                 self._give_turns()
             else:

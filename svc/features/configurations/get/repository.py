@@ -32,7 +32,7 @@ async def get(id: str, known: int | None) -> database.Row:
     found = await database.read_batched(_GET, {"id": id, "known": known})
     if found and found["body"] is None and found["revision"] != known:
         # It was left out, so it is read alone. By now it may have changed or gone.
-        rows = await database.read(_GET, {"id": [id], "known": [known]})
+        rows = await database.read(_GET, {"id": [id], "known": [known]}, in_turn=True)
         found = rows[0] if rows else None
     if not found:
         raise NotFound

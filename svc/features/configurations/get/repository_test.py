@@ -80,7 +80,7 @@ def batch(
     asked: list[tuple[str, int | None]],
     meanwhile: Coroutine[Any, Any, Any] | None = None,
 ) -> tuple[list[Any], int]:
-    """What `get` returns or raises for each, asked in one batch; how many were then asked alone."""
+    """What `get` returns or raises for each, asked in one batch; how many were then read alone, in their turn."""
     alone = 0
 
     async def gather() -> list[Any]:
@@ -88,10 +88,12 @@ def batch(
         gathered = Batch(len(asked), meanwhile)
         read = database.read
 
-        async def counted(sql: str, values: database.Values) -> list[database.Row]:
+        async def counted(
+            sql: str, values: database.Values, *, in_turn: bool = False
+        ) -> list[database.Row]:
             nonlocal alone
-            alone += sql is repository._GET and len(values["id"]) == 1
-            return await read(sql, values)
+            alone += in_turn and len(values["id"]) == 1
+            return await read(sql, values, in_turn=in_turn)
 
         monkeypatch.setattr(database, "read_batched", gathered.read)
         monkeypatch.setattr(database, "read", counted)
