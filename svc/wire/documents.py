@@ -105,17 +105,17 @@ def _refusal(text: str) -> str | None:
 class _Reader:
     """Reads one text; `found_fault` says whether a fault stands in the tree for certain."""
 
-    def __init__(self) -> None:
-        self.found_fault = False
-        self._decoder = json.JSONDecoder(
+    found_fault = False
+
+    def members(self, text: str, objects: dict[str, ObjectText]) -> dict[str, Any]:
+        """The object that is all of `text`; `objects` receives its members that are objects."""
+        # Not kept: it knows the reader, and the two would be left to the garbage collector.
+        decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
             parse_float=self._float,
             parse_int=self._int,
             parse_constant=lambda _: self._refused("This is not a JSON number"),
         )
-
-    def members(self, text: str, objects: dict[str, ObjectText]) -> dict[str, Any]:
-        """The object that is all of `text`; `objects` receives its members that are objects."""
 
         def past_space(at: int) -> int:
             return _SPACE.match(text, at).end()  # type: ignore[union-attr]
@@ -131,9 +131,9 @@ class _Reader:
             if pairs:
                 at = past(",", at)
             past('"', at)
-            key, at = self._decoder.raw_decode(text, at)
+            key, at = decoder.raw_decode(text, at)
             start = past(":", past_space(at))
-            value, end = self._decoder.raw_decode(text, start)
+            value, end = decoder.raw_decode(text, start)
             if isinstance(value, dict):
                 objects[key] = ObjectText(text[start:end], value)
             pairs.append((key, value))

@@ -80,7 +80,8 @@ def batch(
     asked: list[tuple[str, int | None]],
     meanwhile: Coroutine[Any, Any, Any] | None = None,
 ) -> tuple[list[Any], int]:
-    """What `get` returns or raises for each, asked in one batch; how many were then read alone, in their turn."""
+    """What `get` returns or raises for each, asked in one batch; how many were then read alone and
+    in turn."""
     alone = 0
 
     async def gather() -> list[Any]:
