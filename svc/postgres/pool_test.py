@@ -368,14 +368,16 @@ async def test_a_connect_that_hangs_holds_up_no_finished_statement_and_no_other(
     async with opened(size=2) as one:
         running = one.held(1, "write")
         await until(backend.waiting)
-        connecting.append(lambda: hangs.wait(20))
+        connecting.append(lambda: hangs.wait(60))
         connects = asyncio.create_task(one.pid())
         await until(lambda: not connecting)
         backend.release(1)
-        assert await running == [{"was": "held"}]
-        assert await one.pid("write")
-        assert not connects.done()
-        hangs.set()
+        try:
+            assert await asyncio.wait_for(running, 20) == [{"was": "held"}]
+            assert await asyncio.wait_for(one.pid("write"), 20)
+            assert not connects.done()
+        finally:
+            hangs.set()
         assert await connects
 
 
