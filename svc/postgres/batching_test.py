@@ -117,7 +117,8 @@ class Batches:
 
 async def ends(*asked: asyncio.Task[Row | None]) -> list[Any]:
     """For each, the ids that it was asked for with, None, or the kind of exception."""
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
     return [
         type(one) if isinstance(one, BaseException) else one and one["batch"] for one in outcomes
     ]

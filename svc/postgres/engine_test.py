@@ -98,8 +98,8 @@ async def test_what_a_transaction_pooler_would_break_goes_directly(
 async def test_batches_are_asked_on_new_connections_once_the_server_is_a_standby(
     engine: Callable[..., Engine], backend: Backend
 ) -> None:
-    pid = Statement("select id, pg_backend_pid() from unnest(%(id)s::text[]) as id", None, "")
-    pid = pid._replace(sql=pid.sql + " where %(confined_to)s::text is null")
+    sql = "select id, pg_backend_pid() from unnest(%(id)s::text[]) as id"
+    pid = Statement(sql + " where %(confined_to)s::text is null", None, "")
     async with engine().running() as one:
         await connected(one)
         first = await one.reads.ask(pid, {"id": "A"})

@@ -130,7 +130,7 @@ async def test_a_change_while_it_looks_is_not_missed(watched: Watched) -> None:
             watched.wake("A")
         return seen
 
-    done = lambda looks: looks == WAITS + 1  # noqa: E731
+    done = (WAITS + 1).__eq__
     assert await watched.listener.wait(look, done, 60, lambda _: "A") == WAITS + 1
 
 

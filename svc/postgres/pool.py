@@ -36,6 +36,10 @@ from postgres.errors import (
     meaning,
 )
 
+# Of the time that a request has (DATABASE_TIMEOUT_SECONDS), as parts of it:
+SPENT = 0.05  # the most for which the time-outs of the connection still do
+LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is sent
+
 # Whether the reads of this request wait for their turn, however many do, instead of being refused
 # where the queue is full.
 patient = ContextVar("patient", default=False)
@@ -185,7 +189,7 @@ class _Statement:
 
     def _execute(self, taken: connection) -> list[Row]:
         with self._lock:
-            if self._is_abandoned:
+            if self._is_abandoned or self._left() < LEFT * self._pool.seconds:
                 raise self._lost()
             self._running_on, self._is_sent = taken, True
         self._pool.metrics.add("database_pool_in_use")
@@ -198,14 +202,17 @@ class _Statement:
             with self._lock:
                 self._running_on = None
 
+    def _left(self) -> float:
+        return self._give_up_at - time.monotonic()
+
     def _in_time(self) -> str:
         """The statement, with less time at PostgreSQL where some was spent before: it has to give
         up before the deadline, because only its word is certain."""
-        left, usual = self._give_up_at - time.monotonic(), self._pool.seconds
-        if 0.95 * usual < left <= usual:
+        left, whole = self._left(), self._pool.seconds
+        if (1 - SPENT) * whole < left <= whole:
             return self._sql
-        milliseconds = max(1, int(1000 * max(left - 0.1 * usual, left / 2)))
-        lock_milliseconds = min(milliseconds, int(900 * usual))  # never longer than usual
+        milliseconds = max(1, int(1000 * max(left - LEFT * whole, left / 2)))
+        lock_milliseconds = min(milliseconds, int(900 * whole))  # never longer than usual
         # In one message; each of its statements has a time-out of its own.
         return (
             f"select set_config('statement_timeout', '{milliseconds}', true),"

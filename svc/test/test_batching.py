@@ -5,18 +5,23 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
+from pydantic import SecretStr
 
 import database
+from config import Settings
 from conftest import Server
+from edge import metrics
 from edge.tokens import hash_of
 from features.configurations.replace import repository
-from postgres.batching import Statement
+from postgres.batching import MOST, Statement
+from postgres.conftest import Proxy
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -118,6 +123,87 @@ def test_changes_of_what_stays_locked_are_refused_for_certain(api: httpx.Client,
     assert {answer.status_code for answer in answers} == {503}
     assert all("nothing was changed" in answer.json()["detail"] for answer in answers)
     assert len(api.get(f"{path}/revisions").json()) == 1
+
+
+async def replace_together(dsn: str, ids: list[str], again: list[str]) -> dict[str, list[str]]:
+    """Replaces all in one turn of the event loop, those of `again` until all others are answered;
+    how it ended each time: with `done`, or what the exception says."""
+    outcomes: dict[str, list[str]] = {id: [] for id in ids}  # noqa: A001
+
+    async def replace(id: str) -> None:
+        try:
+            await repository.replace(id, None, id, None, '{"late": 1}', None)
+        except database.Unavailable as error:
+            outcomes[id].append(str(error))
+        else:
+            outcomes[id].append("done")
+
+    async def replace_again(id: str) -> None:
+        while not once.done():
+            await replace(id)
+
+    settings = Settings(database_url=SecretStr(dsn), database_timeout_seconds=3)
+    async with database.opened(settings, database.Caller, metrics):
+        assert database._database
+        while not database._database.engine.writes._is_connected:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        once = asyncio.gather(*(replace(id) for id in ids if id not in again))  # noqa: A001
+        await asyncio.gather(once, *map(replace_again, again))
+    return outcomes
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    with closing(Proxy(dsn)) as proxy:
+        yield proxy
+
+
+def changes(proxy: Proxy) -> int:
+    """How many statements that change something have reached PostgreSQL."""
+    return sum("replaced" in one or "execute batch" in one for one in proxy.statements)
+
+
+TOO_LONG = "The database took too long; nothing was changed."
+
+
+def test_of_a_full_batch_only_the_one_that_stays_locked_is_refused(
+    api: httpx.Client, dsn: str, proxy: Proxy
+) -> None:
+    ids = [path[-26:] for path in make(api, MOST)]
+    [locked] = random.sample(ids, 1)
+    with closing(psycopg2.connect(dsn)) as holder, holder.cursor() as cursor:
+        cursor.execute("select from configurations where id = %s for update", [locked])
+        outcomes = asyncio.run(replace_together(proxy.dsn, ids, []))
+    assert outcomes.pop(locked) == [TOO_LONG]
+    assert list(outcomes.values()) == [["done"]] * (MOST - 1)
+    assert api.get(f"{CONFIGURATIONS}/{locked}").json()["config"] == {}
+    print(f"{changes(proxy)} statements")
+    assert 2 <= changes(proxy) <= 30
+
+
+def test_of_a_full_batch_that_is_blocked_as_a_whole_postgresql_gets_few_statements(
+    api: httpx.Client, dsn: str, proxy: Proxy
+) -> None:
+    ids = [path[-26:] for path in make(api, MOST)]
+    with closing(psycopg2.connect(dsn)) as holder, holder.cursor() as cursor:
+        cursor.execute("lock table configurations in access exclusive mode")
+        outcomes = asyncio.run(replace_together(proxy.dsn, ids, []))
+    ends = {end for one in outcomes.values() for end in one}
+    assert ends <= {TOO_LONG, "The database did not answer in time."}
+    print(f"{changes(proxy)} statements")
+    assert 2 <= changes(proxy) <= 30
+
+
+def test_however_many_wait_for_a_row_that_stays_locked_all_others_are_changed(
+    api: httpx.Client, dsn: str
+) -> None:
+    locked, *free = (path[-26:] for path in make(api, MOST))
+    several = [*free, *([locked] * 4)]
+    with closing(psycopg2.connect(dsn)) as holder, holder.cursor() as cursor:
+        cursor.execute("select from configurations where id = %s for update", [locked])
+        outcomes = asyncio.run(replace_together(dsn, several, free))
+    assert outcomes.pop(locked) == [TOO_LONG] * 4
+    assert {outcome for ends in outcomes.values() for outcome in ends} == {"done"}
 
 
 def test_who_changed_what_is_told_apart_where_changes_meet(
