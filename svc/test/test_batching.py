@@ -160,7 +160,7 @@ def proxy(dsn: str) -> Iterator[Proxy]:
 
 def changes(proxy: Proxy) -> int:
     """How many statements that change something have reached PostgreSQL."""
-    return sum("replaced" in one or "execute batch" in one for one in proxy.statements)
+    return sum("update configurations" in one or "execute batch" in one for one in proxy.statements)
 
 
 TOO_LONG = "The database took too long; nothing was changed."
