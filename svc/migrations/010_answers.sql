@@ -1,12 +1,11 @@
 -- What several answers have in common, and what is hard to follow in the middle of a query.
 
--- A configuration as it is given out, with every digit of its numbers. As `json` it goes out of
--- the service in the bytes that PostgreSQL made of it.
-create function configuration_body(given configurations) returns json language sql stable
+-- A configuration as it is given out: the text of a JSON object, with every digit of its numbers.
+create function configuration_body(given configurations) returns text language sql stable
 return row_to_json(
     row(given.id, given.application_id, given.name, given.comments, given.config)
     ::configuration_answer
-);
+)::text;
 
 -- RFC 3339 in UTC, always with six digits of the fraction, whatever time zone the session has:
 -- 2026-01-02T03:04:05.000600Z.

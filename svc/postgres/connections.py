@@ -6,25 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import (
-    BYTES,
-    POLL_OK,
-    POLL_WRITE,
-    connection,
-    cursor,
-    make_dsn,
-    new_type,
-    parse_dsn,
-    register_type,
-)
+from psycopg2.extensions import POLL_OK, POLL_WRITE, connection, cursor, make_dsn, parse_dsn
 
 from config import Settings
 
 CONNECT_TIMEOUT_SECONDS = 3
-
-# A document goes out as it came from PostgreSQL, so that nobody spends time on decoding it: a
-# value of the type `json` becomes bytes.
-register_type(new_type((114,), "JSON", BYTES))
 
 
 def options(

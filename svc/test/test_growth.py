@@ -174,7 +174,7 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
         cursor.execute("begin")
         blocks, scans = counted(cursor, "blocks_fetched"), counted(cursor, "numscans")
         cursor.execute(f"explain (analyze, format json) {sql}", values)
-        indexes = set(re.findall(r'"Index Name": "(\w+)"', str(cursor.fetchall())))
+        indexes = set(re.findall(r"'Index Name': '(\w+)'", str(cursor.fetchall())))
         blocks = counted(cursor, "blocks_fetched") - blocks
         scanned = counted(cursor, "numscans") - scans
         cursor.execute("rollback")

@@ -17,7 +17,7 @@ class NameTaken(Exception):
 
 
 async def create(application_id: str, name: str, comments: str | None, config: str) -> database.Row:
-    """The new configuration: its `id`, and its `body` as JSON in bytes.
+    """The new configuration: its `id`, and its `body` as JSON text.
 
     `config` is JSON text. Raises NoSuchApplication, TooLarge or NameTaken.
     """

@@ -12,7 +12,7 @@ def test_a_new_configuration_is_a_row_and_its_text_has_every_digit(
 ) -> None:
     owner = tables.application()
     made = run(repository.create(owner, "production", "ours", '{"rate": 1.10}'), actor="ann")
-    assert made["body"].decode() == (
+    assert made["body"] == (
         f'{{"id":"{made["id"]}","application_id":"{owner}","name":"production",'
         '"comments":"ours","config":{"rate": 1.10}}'
     )

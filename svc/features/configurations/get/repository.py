@@ -1,20 +1,27 @@
 import database
 
 # A batch leaves out a body where the document is stored in more than 2,000 bytes, because its text
-# takes long to make and to send. It also leaves out a text of more than 100,000 bytes, because few
-# stored bytes can become many: they are compressed, and `1e308` is printed in 309 digits. So the
-# texts of a batch of 100 have together at most 100 * 100,000 B = 10 MB.
+# takes long to make and to send. Few bytes can become many: a number of 12 is printed in up to 309,
+# and what is compressed may be 90 times as long, so that such a text is left out where it has more
+# than 100,000 bytes. The texts of a batch of 100 have together at most 100 * 100,000 B = 10 MB.
 _GET = """
-    select configurations.id, configurations.revision, printed.body
+    select configurations.id, configurations.revision, case
+        when configurations.revision = wanted.known then null
+        when cardinality(%(id)s::text[]) = 1 then configuration_body(configurations)
+        when pg_column_size(configurations.config) > 2000 then null
+        when pg_column_compression(configurations.config) is null
+            then configuration_body(configurations)
+        else (
+            select printed.body from (
+                select configuration_body(configurations) as body
+                -- A trick of the planner: without it the text is made twice, once for its length.
+                offset 0
+            ) as printed
+            where octet_length(printed.body) <= 100000
+        )
+    end as body
     from unnest(%(id)s::text[], %(known)s::bigint[]) as wanted (id, known)
     join configurations on configurations.id = wanted.id
-    left join lateral (
-        select configuration_body(configurations) as body
-        where configurations.revision is distinct from wanted.known
-        and (cardinality(%(id)s::text[]) = 1 or pg_column_size(configurations.config) <= 2000)
-        -- A trick of the planner: without it each text is made twice, once for its length alone.
-        offset 0
-    ) as printed on cardinality(%(id)s::text[]) = 1 or octet_length(printed.body::text) <= 100000
     where %(confined_to)s::text is null
     or configurations.application_id = confinement(%(confined_to)s)
 """
@@ -25,7 +32,7 @@ class NotFound(Exception):
 
 
 async def get(id: str, known: int | None) -> database.Row:
-    """Its `revision`, and its `body`: JSON as bytes, or None where that is the revision `known`.
+    """Its `revision`, and its `body`: JSON text, or None where that is the revision `known`.
 
     Raises NotFound.
     """

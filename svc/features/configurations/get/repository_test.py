@@ -23,7 +23,7 @@ def test_the_body_is_the_configuration_to_the_last_digit(run: Repositories, tabl
         "id": configuration,
         "revision": 1,
         "body": f'{{"id":"{configuration}","application_id":"{owner}","name":"production",'
-        '"comments":null,"config":{"rate": 1.10}}'.encode(),
+        '"comments":null,"config":{"rate": 1.10}}',
     }
 
 

@@ -30,7 +30,7 @@ class NameTaken(Exception):
 
 
 async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -> database.Row:
-    """The configuration as it is now: its `body` as JSON in bytes, and its `revision`.
+    """The configuration as it is now: its `body` as JSON text, and its `revision`.
 
     `members` are those that the patch has; its `config` is a merge patch as JSON text. `revisions`
     are those the configuration may be at, or None for any. Raises NotFound, OtherApplication,

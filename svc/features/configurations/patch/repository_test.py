@@ -35,7 +35,7 @@ def test_what_the_patch_has_changes_and_nothing_else(
     assert patched["revision"] == 3
     [found] = tables.rows("select name, comments, config::text from configurations")
     assert dict(zip(before, found, strict=True)) == before | changed
-    assert f'"config":{found[2]}}}' in patched["body"].decode()
+    assert f'"config":{found[2]}}}' in patched["body"]
     assert tables.rows("select actor from configuration_revisions where revision = 3") == [("ann",)]
 
 

@@ -36,7 +36,7 @@ async def replace(
     config: str,
     revisions: list[int] | None,
 ) -> database.Row:
-    """The configuration as it is now: its `body` as JSON in bytes, and its `revision`.
+    """The configuration as it is now: its `body` as JSON text, and its `revision`.
 
     `config` is JSON text, `application_id` the one it must belong to or None, `revisions` those it
     may be at, or None for any. Raises NotFound, OtherApplication, PreconditionFailed, TooLarge or
@@ -54,7 +54,11 @@ async def replace(
                     %(comments)s::text[], %(config)s::text[], %(revisions)s::text[]
                 ) as wanted (id, application_id, name, comments, config, revisions)
             ), locked as (
-                select configurations.id, configurations.application_id, configurations.revision
+                -- With what is wanted of each: a join of these rows with those would compare each with
+                -- each, because PostgreSQL knows nothing of either.
+                select
+                    configurations.id, configurations.application_id, configurations.revision,
+                    wanted
                 from wanted join configurations on configurations.id = wanted.id
                 where %(confined_to)s::text is null
                 or configurations.application_id = confinement(%(confined_to)s)
@@ -63,11 +67,16 @@ async def replace(
                 for no key update of configurations
             ), updated as (
                 update configurations
-                set name = wanted.name, comments = wanted.comments, config = wanted.config::jsonb
-                from locked join wanted on wanted.id = locked.id
+                set
+                    name = (locked.wanted).name,
+                    comments = (locked.wanted).comments,
+                    config = (locked.wanted).config::jsonb
+                from locked
                 where configurations.id = locked.id
-                and locked.application_id = coalesce(wanted.application_id, locked.application_id)
-                and (wanted.revisions is null or locked.revision = any(wanted.revisions::bigint[]))
+                and locked.application_id
+                    = coalesce((locked.wanted).application_id, locked.application_id)
+                and ((locked.wanted).revisions is null
+                    or locked.revision = any((locked.wanted).revisions::bigint[]))
                 returning
                     configurations.id, configurations.revision,
                     configuration_body(configurations) as body

@@ -30,7 +30,7 @@ def test_the_row_is_what_was_given_at_the_next_revision(
     given = owner if names_its_application else None
     replaced = run(replace(configuration, given, revisions, "staging"), actor="ann")
     assert replaced["revision"] == 2
-    assert replaced["body"].decode() == (
+    assert replaced["body"] == (
         f'{{"id":"{configuration}","application_id":"{owner}","name":"staging",'
         '"comments":"ours","config":{"rate": 1.10}}'
     )

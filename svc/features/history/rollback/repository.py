@@ -36,8 +36,8 @@ class NameTaken(Exception):
 async def rollback(
     id: str, revision: int, revisions: list[int] | None, *, may_be_deleted: bool
 ) -> database.Row:
-    """The configuration as it is now, with what it had at `revision`: its `body` as JSON in
-    bytes, and its `revision`.
+    """The configuration as it is now, with what it had at `revision`: its `body` as JSON text, and
+    its `revision`.
 
     `revisions` are those that it may be at, or None for any. If it `may_be_deleted` it then comes
     back. Raises NotFound, NoSuchRevision, PreconditionFailed, ApplicationGone, TooLarge or

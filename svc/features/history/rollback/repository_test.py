@@ -59,7 +59,7 @@ def test_the_next_revision_is_what_an_earlier_one_was(
 ) -> None:
     now = run(rollback(configuration, 1, revisions, may_be_deleted=may_be_deleted), actor="ann")
     assert now["revision"] == 3
-    assert now["body"].decode() == (
+    assert now["body"] == (
         f'{{"id":"{configuration}","application_id":"{owner}","name":"first",'
         '"comments":null,"config":{"rate": 1.10}}'
     )
