@@ -62,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         lines.writer().end()
 
     logs.install(settings.log_level, settings.log_format)
+    browsers.open_no_websockets()
     app = FastAPI(
         title="Config Service",
         version=VERSION,

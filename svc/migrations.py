@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, cursor
+from psycopg2.extensions import connection, cursor
 
 from config import settings
 
@@ -178,12 +178,12 @@ def _apply(database: connection, migration: Migration) -> None:
 def _run(cursor: cursor, migration: Migration) -> None:
     """Runs the file. Raises MigrationError where that ended the runner's transaction."""
     begun = _transaction(cursor)
+    cursor.execute("savepoint of_the_runner")
     try:
         cursor.execute(migration.sql)
     except psycopg2.Error:
-        # Where the transaction is still open, the failure has undone all of it.
-        if cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-            raise
+        if cursor.connection.closed or _is_there(cursor, "of_the_runner"):
+            raise  # the failure has undone all that the file did
     else:
         if _transaction(cursor) == begun:
             return
@@ -191,6 +191,15 @@ def _run(cursor: cursor, migration: Migration) -> None:
         f"{migration.name}: it ended the runner's transaction. It is not recorded as applied, but "
         "what it committed stays: undo that by hand, and take the commit or rollback out of it"
     )
+
+
+def _is_there(cursor: cursor, savepoint: str) -> bool:
+    """Whether the transaction that failed is the one with the savepoint, to which it goes back."""
+    try:
+        cursor.execute(f"rollback to savepoint {savepoint}")
+    except psycopg2.Error:
+        return False
+    return True
 
 
 def _transaction(cursor: cursor) -> object:

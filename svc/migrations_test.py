@@ -265,7 +265,7 @@ def test_each_migration_commits_together_with_its_row(write: Write, database: Da
     assert database.autocommit
     one, two = load(folder)
     assert database.records == [record(one), record(two)]
-    begin, sql, insert, commit, *second = database.of_migrations
+    begin, _, sql, insert, commit, *second = database.of_migrations
     assert begin.startswith("begin; set local lock_timeout")
     assert (sql, commit) == ("select '%';", "commit")
     assert insert.startswith("insert into migrations")
@@ -387,6 +387,8 @@ def tables(dsn: str) -> set[str]:
         # What fails is behind the commit.
         ("create table a (); commit; create table a ()", {"a"}),
         ("create table a (); commit; do $$ begin raise lock_not_available; end $$", {"a"}),
+        ("create table a (); commit; begin; select 1 / 0", {"a"}),
+        ("create table a (); commit; begin; do $$ begin raise lock_not_available; end $$", {"a"}),
     ],
 )
 def test_a_file_that_ends_the_runner_s_transaction_is_named_and_not_recorded(

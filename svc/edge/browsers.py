@@ -1,6 +1,8 @@
 """What a browser may do with an answer: show what it says, and nothing else."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _POLICY = b"content-security-policy"
@@ -10,8 +12,7 @@ _NOTHING_RUNS = (_POLICY, b"default-src 'none'; frame-ancestors 'none'; sandbox"
 class Browsers:
     """Tells browsers with every answer not to guess its type and not to run anything in it.
 
-    An answer that is a page has a Content-Security-Policy of its own. A WebSocket is never opened:
-    the upgrade is ignored (RFC 9110 §7.8), and its request is answered as the GET that it is.
+    An answer that is a page has a Content-Security-Policy of its own.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -19,8 +20,6 @@ class Browsers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on."""
-        if scope["type"] == "websocket":
-            scope, receive, send = _as_get(scope, receive, send)
 
         async def guarding(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -32,15 +31,12 @@ class Browsers:
         await self._app(scope, receive, guarding)
 
 
-def _as_get(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
-    """The GET that asks for a WebSocket; its answer is sent by ASGI's extension for a refusal."""
+def open_no_websockets() -> None:
+    """Lets uvicorn ignore every request for a WebSocket (RFC 9110 §7.8) and answer it as what it is
+    in HTTP, as its option `--ws none` does.
 
-    async def request() -> Message:
-        message = await receive()
-        connects = message["type"] == "websocket.connect"
-        return {"type": "http.request" if connects else "http.disconnect"}
-
-    async def answer(message: Message) -> None:
-        await send({**message, "type": f"websocket.{message['type']}"})
-
-    return {**scope, "type": "http", "method": "GET"}, request, answer
+    It has no way for an app to ask for that, and its own handshakes would pass by access, log and
+    headers: so this sets a private method, which a test guards.
+    """
+    for protocol in (HttpToolsProtocol, H11Protocol):
+        protocol._should_upgrade = lambda _: False  # type: ignore[method-assign]

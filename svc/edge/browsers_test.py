@@ -1,9 +1,6 @@
-import asyncio
-
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.testclient import TestClient
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.browsers import Browsers
 
@@ -54,53 +51,3 @@ def test_a_page_has_the_policy_that_it_brings(client: TestClient) -> None:
 def test_a_response_that_is_used_again_does_not_collect_headers(client: TestClient) -> None:
     assert client.get("/reused").headers == client.get("/reused").headers
     assert [name for name, _ in REUSED.raw_headers] == [b"content-length"]
-
-
-def upgrade(app: ASGIApp, *received: str) -> list[Message]:
-    """What `app` sends through `Browsers` to a client that asks for a WebSocket."""
-    waiting, sent = list(received), list[Message]()
-
-    async def receive() -> Message:
-        return {"type": waiting.pop(0)}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {"type": "websocket", "path": "/document", "query_string": b"", "headers": []}
-    asyncio.run(Browsers(app)(scope, receive, send))
-    return sent
-
-
-def test_the_request_for_a_websocket_is_answered_as_the_get_that_it_is() -> None:
-    start, body = upgrade(app, "websocket.connect")
-    assert (start["type"], start["status"]) == ("websocket.http.response.start", 200)
-    assert (b"x-content-type-options", b"nosniff") in start["headers"]
-    assert (body["type"], body["body"]) == ("websocket.http.response.body", b"{}")
-
-
-def test_a_client_that_asks_for_a_websocket_and_goes_is_a_client_that_hung_up() -> None:
-    told = []
-
-    async def watch(scope: Scope, receive: Receive, _: Send) -> None:
-        assert await Request(scope, receive).body() == b""
-        told.append(await receive())
-
-    assert upgrade(watch, "websocket.connect", "websocket.disconnect") == []
-    assert told == [{"type": "http.disconnect"}]
-
-
-def test_the_start_of_the_server_passes_untouched() -> None:
-    async def start(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope == {"type": "lifespan"}
-        await send(await receive())
-
-    async def receive() -> Message:
-        return {"type": "lifespan.startup"}
-
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asyncio.run(Browsers(start)({"type": "lifespan"}, receive, send))
-    assert sent == [{"type": "lifespan.startup"}]

@@ -7,7 +7,6 @@ import secrets
 import time
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from traceback import format_tb
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,15 +56,9 @@ def install(level: str, format: str) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # Requests are logged below by their routes: uvicorn's lines hold the path and the query, those
-    # about a WebSocket at the level DEBUG the headers too.
+    # Requests are logged below by their routes: uvicorn's lines hold the path and the query.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
-    logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_websocket)
-
-
-def _is_not_about_a_websocket(record: logging.LogRecord) -> bool:
-    return Path(record.pathname).parent.name != "websockets"
 
 
 def json_line(request_id: str, method: str, route: str, status: int, ms: float, actor: str) -> str:

@@ -349,24 +349,6 @@ def test_uvicorn_s_own_line_of_a_request_is_silenced(
 
 
 @pytest.mark.usefixtures("bare")
-@pytest.mark.parametrize(
-    "path",
-    ["/uvicorn/protocols/websockets/websockets_sansio_impl.py", "/websockets/protocol.py"],
-)
-def test_uvicorn_s_lines_about_a_websocket_are_silenced(
-    capfd: pytest.CaptureFixture[str], path: str
-) -> None:
-    install("DEBUG", "text")
-    server = logging.getLogger("uvicorn.error")
-    values = ("127.0.0.1:1", f"/things/{SECRET}", 200)
-    about = ('%s - "WebSocket %s" %d', values, None)
-    server.handle(server.makeRecord(server.name, logging.INFO, path, 1, *about))
-    server.info("Started server process")
-    [line] = written(capfd)
-    assert line.endswith("INFO    Started server process")
-
-
-@pytest.mark.usefixtures("bare")
 def test_what_is_below_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
     install("WARNING", "text")
     logging.getLogger("config_service").info("below")

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.errors import DuplicatePreparedStatement, LockNotAvailable
+from psycopg2.errors import DuplicatePreparedStatement, FeatureNotSupported, LockNotAvailable
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
 from postgres.background import Metrics
@@ -238,6 +238,10 @@ class Batcher:
                 self._batches.extendleft(reversed(halves))
                 for half in halves:
                     self._expect(half)
+            case _Refused(FeatureNotSupported() as error):
+                # A migration changed what the statement gives: only a new connection forgets it.
+                self._pass_on(batch)
+                raise error
             case _Refused():
                 # It may have been prepared on a server that a pooler has taken away since.
                 prepared.pop(batch.statement.sql, None)

@@ -11,6 +11,7 @@ from config import Settings
 from postgres.background import Metrics, keep_running
 from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import open_async, options
+from postgres.errors import Unavailable
 from postgres.listening import Listener, Versions
 from postgres.pool import Connections, Pool
 
@@ -68,7 +69,7 @@ class Engine:
     def stop_waiting(self) -> None:
         """Lets every wait end, because the service stops."""
         self.listener.stop_waiting()
-        self.pool.refuse_waiting()
+        self.pool.refuse_waiting(Unavailable("The service is stopping."))
 
     async def _versions(self, ids: list[str]) -> Versions:
         if len(ids) == 1:

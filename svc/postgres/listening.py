@@ -14,7 +14,7 @@ from psycopg2.extensions import connection
 from postgres.background import Metrics
 from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute
 from postgres.errors import Overloaded
-from postgres.pool import patient
+from postgres.pool import patience
 
 REFRESH_SECONDS = 3
 CHANNEL = "changes"
@@ -89,20 +89,21 @@ class Listener:
         turn. Raises Overloaded where too many wait already, and what `look` raises.
         """
         give_up_at = asyncio.get_running_loop().time() + seconds
-        patient.set(True)
-        seen = await look()
-        if self._stopping or done(seen):
+        with patience():
+            seen = await look()
+            if self._stopping or done(seen):
+                return seen
+            with self._watching(watched(seen)) as watch, suppress(TimeoutError):
+                async with asyncio.timeout_at(give_up_at):
+                    await self._know_version(watch)
+                    while not self._stopping:
+                        # Before the look, to miss no change during it.
+                        with watch.change() as change:
+                            seen = await look()
+                            if done(seen):
+                                break
+                            await change
             return seen
-        with self._watching(watched(seen)) as watch, suppress(TimeoutError):
-            async with asyncio.timeout_at(give_up_at):
-                await self._know_version(watch)
-                while not self._stopping:
-                    with watch.change() as change:  # before the look, to miss no change during it
-                        seen = await look()
-                        if done(seen):
-                            break
-                        await change
-        return seen
 
     @contextmanager
     def _watching(self, id: str) -> Iterator[Watch]:

@@ -10,9 +10,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -40,9 +40,19 @@ from postgres.errors import (
 SPENT = 0.05  # the most for which the time-outs of the connection still do
 LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is sent
 
-# Whether the reads of this request wait for their turn, however many do, instead of being refused
-# where the queue is full.
 patient = ContextVar("patient", default=False)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """The reads of this request wait for their turn, however many do, instead of being refused
+    where the queue is full."""
+    before = patient.set(True)
+    try:
+        yield
+    finally:
+        # The next request of the connection may begin in this one's context.
+        patient.reset(before)
 
 
 class Connections(ThreadedConnectionPool):
@@ -105,6 +115,7 @@ class _Statement:
         self.answer: asyncio.Future[list[Row]] = self._loop.create_future()
         # Whoever waits for it may have gone when it fails.
         self.answer.add_done_callback(lambda answer: answer.exception())
+        self.made_at = time.monotonic()
         self._lock = threading.Lock()
         self._running_on: connection | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -115,6 +126,11 @@ class _Statement:
         waits for it."""
         self._seconds, self._give_up_at = seconds, time.monotonic() + seconds
         self._deadline = self._loop.call_later(seconds, self.abandon)
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it has a deadline already."""
+        return self._deadline is not None
 
     def run(self) -> list[Row]:
         """The rows, in a worker thread; raises what `errors` says, or psycopg2's own error."""
@@ -147,7 +163,8 @@ class _Statement:
             self._is_abandoned = True
         if self._deadline:
             self._deadline.cancel()
-        self.answer.set_exception(error)
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
     def abandon(self) -> None:
         """Gives up: frees the worker thread from a server that does not answer."""
@@ -229,9 +246,9 @@ class _Statement:
         told = meaning(error)
         if isinstance(told, Undefined):
             # A mistake in a statement shows as itself; a database that lacks a migration is away.
-            if self._pool.is_migrated(taken):
-                return error
-            return Unavailable("The database is not migrated: a migration is pending.")
+            told = Unavailable("The database is not migrated: a migration is pending.")
+            with suppress(psycopg2.Error):
+                told = error if self._pool.is_migrated(taken) else told
         return told
 
 
@@ -252,6 +269,7 @@ class Pool:
     ) -> None:
         self.connections, self.seconds, self.metrics = connections, seconds, metrics
         self.is_migrated = is_migrated
+        self._queue_size = queue_size
         metrics.add("database_pool_size", amount=connections.maxconn)
         self._workers = ThreadPoolExecutor(connections.maxconn, "database")
         self._room = threading.Semaphore(connections.maxconn + queue_size)
@@ -265,19 +283,20 @@ class Pool:
     ) -> list[Row]:
         """The rows of a statement that may be repeated; `spent` seconds of its time have passed.
 
-        With `in_turn` it waits for its turn, and that of a patient request does too. Raises what
-        `errors` says, or psycopg2's own error.
+        With `in_turn` it waits for its turn. That of a patient request does too, and its time
+        begins only then. Raises what `errors` says, or psycopg2's own error.
         """
-        in_turn = in_turn or patient.get()
-        key = (sql, repr(values), in_turn)
+        key = (sql, repr(values), in_turn, patient.get())
         statement = self._queued_reads.get(key)
         if statement is None:
             statement = _Statement(self, sql, values, writes=False, key=key)
             # Before it is submitted: it may begin, and be taken out again, at once.
             self._queued_reads[key] = statement
-            if in_turn:
-                self._waiting_for_turn.append(statement)
-                self._give_turns()
+            if patient.get():
+                self._wait_for_turn(statement)
+            elif in_turn and len(self._waiting_for_turn) < self._queue_size:
+                statement.expect(self.seconds)
+                self._wait_for_turn(statement)
             else:
                 self._submit(statement, self.seconds - spent)
         # Whoever joins a read that has not begun sees what a read of its own would see.
@@ -305,10 +324,12 @@ class Pool:
         """Counts an error of PostgreSQL, or the failure to reach it."""
         self.metrics.add("database_errors_total", (("sqlstate", sqlstate),))
 
-    def refuse_waiting(self) -> None:
-        """Answers those that wait for a turn, because the service stops."""
-        while self._waiting_for_turn:
-            self._waiting_for_turn.popleft().refuse(Unavailable("The service is stopping."))
+    def refuse_waiting(self, error: Unavailable, seconds: float = 0) -> None:
+        """Answers those that have waited so long for a turn, because the service stops or the
+        database does not answer."""
+        latest = time.monotonic() - seconds
+        while self._waiting_for_turn and self._waiting_for_turn[0].made_at <= latest:
+            self._waiting_for_turn.popleft().refuse(error)
 
     async def close(self) -> None:
         """Lets what is running end, drops what is queued, then closes the connections."""
@@ -323,17 +344,27 @@ class Pool:
         else:
             statement.refuse(Overloaded("The service is full."))
 
+    def _wait_for_turn(self, statement: _Statement) -> None:
+        self._waiting_for_turn.append(statement)
+        self._give_turns()
+
     def _give_turns(self) -> None:
         """Queues those that wait for a turn, as long as there are turns and room."""
         while self._waiting_for_turn and self._turns and self._room.acquire(blocking=False):
             self._turns -= 1
-            self._start(self._waiting_for_turn.popleft(), self.seconds, self._give_turn_back)
+            statement = self._waiting_for_turn.popleft()
+            self._start(statement, self.seconds, partial(self._give_turn_back, statement))
 
-    def _give_turn_back(self) -> None:
+    def _give_turn_back(self, statement: _Statement) -> None:
         self._turns += 1
+        error = statement.answer.done() and statement.answer.exception()
+        if isinstance(error, Unavailable):
+            # Where the database is away, each turn takes all its time: nobody waits for many.
+            self.refuse_waiting(error, self.seconds)
 
     def _start(self, statement: _Statement, seconds: float, afterwards: Callable[[], None]) -> None:
-        statement.expect(seconds)
+        if not statement.is_expected:
+            statement.expect(seconds)
         loop = asyncio.get_running_loop()
 
         def settle(done: Future[list[Row]]) -> None:

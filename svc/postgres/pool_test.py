@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -566,6 +567,44 @@ async def test_patient_reads_wait_while_the_queue_is_full(opened: Open, backend:
         assert await waiting == [{"was": "held"}]
 
 
+@pytest.mark.parametrize("is_patient", [True, False])
+async def test_where_the_database_does_not_answer_nobody_waits_for_the_turns_of_others(
+    opened: Open, backend: Backend, is_patient: bool
+) -> None:
+    many = range(20)
+    for key in many:
+        backend.hold(key)
+    began = time.monotonic()
+    async with opened(size=2, queue=len(many), seconds=0.5) as one:
+        asked = [
+            patiently(one, key)
+            if is_patient
+            else asyncio.create_task(one.pool.read(HELD, {"key": key}, in_turn=True))
+            for key in many
+        ]
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        took = time.monotonic() - began
+    assert {type(end) for end in ends} == {Unavailable}
+    assert took < 5  # and not 20 time-outs, one after the other
+    for key in many:
+        backend.release(key)
+
+
+async def test_no_more_large_answers_wait_for_their_turn_than_the_queue_holds(
+    opened: Open, backend: Backend
+) -> None:
+    backend.hold(1)
+    async with opened(size=2, queue=2) as one:
+        held = [one.held(1)]
+        await until(lambda: backend.waiting() == 1)
+        more = [one.pool.read(HELD + f" -- {n}", {"key": 1}, in_turn=True) for n in range(12)]
+        asked = [asyncio.create_task(each) for each in more]
+        await settle()
+        assert any(isinstance(one.exception(), Overloaded) for one in asked if one.done())
+        backend.release(1)
+        await asyncio.gather(*held, *asked, return_exceptions=True)
+
+
 async def test_when_the_service_stops_those_that_wait_for_a_turn_are_answered(
     opened: Open, backend: Backend
 ) -> None:
@@ -573,7 +612,7 @@ async def test_when_the_service_stops_those_that_wait_for_a_turn_are_answered(
     async with opened() as one:
         runs, waits = patiently(one, 1), patiently(one, 2)
         await until(backend.waiting)
-        one.pool.refuse_waiting()
+        one.pool.refuse_waiting(Unavailable("The service is stopping."))
         with pytest.raises(Unavailable, match="stopping"):
             await waits
         backend.release(1)

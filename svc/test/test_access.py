@@ -418,12 +418,21 @@ def test_a_websocket_is_never_opened_and_passes_by_neither_access_nor_the_log(
             raw(server, upgrade(path, authorization)),
             raw(server, upgrade("/canary-in-the-path", authorization)),
             raw(server, upgrade("/health")),
+            raw(server, upgrade(APPLICATIONS, authorization).replace(b"GET", b"POST", 1)),
+            raw(server, upgrade("/health").replace(b"Sec-WebSocket-Key", b"X-Nothing")),
         ]
         route = f"{APPLICATIONS}/{{id}}"
         counted = requests_total(server.client, route) + requests_total(server.client, "unmatched")
     finally:
         server.stop()
-    assert [answer.split(b" ")[1] for answer in answers] == [b"401", b"400", b"404", b"200"]
+    assert [answer.split(b" ")[1] for answer in answers] == [
+        b"401",
+        b"400",
+        b"404",
+        b"200",
+        b"415",
+        b"200",
+    ]
     for answer in answers:
         head = answer.lower().partition(b"\r\n\r\n")[0]
         assert b"\r\nx-content-type-options: nosniff" in head
@@ -439,6 +448,8 @@ def test_a_websocket_is_never_opened_and_passes_by_neither_access_nor_the_log(
         ("GET", "unmatched", 401, "anonymous"),
         ("GET", route, 400, "writer"),
         ("GET", "unmatched", 404, "writer"),
+        ("GET", "/health", 200, "anonymous"),
+        ("POST", APPLICATIONS, 415, "writer"),
         ("GET", "/health", 200, "anonymous"),
     ]
     said = "".join(server.lines)

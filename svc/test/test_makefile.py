@@ -19,3 +19,9 @@ def test_neither_make_nor_the_shell_expands_the_values_of_a_token(tmp_path: Path
     assert told.splitlines()[-1].endswith(f":{name}")
     assert list(tmp_path.iterdir()) == []
     assert make("token", "NAME=ci", "SCOPE=read").splitlines()[-1].count(":") == 3
+
+
+def test_all_integration_tests_are_run_by_their_target() -> None:
+    recipe = make("--dry-run", "--old-file=migrate", "test-integration")
+    [command] = [line for line in recipe.splitlines() if "pytest" in line]
+    assert command.split()[-2:] == ["test_integration.py", "test"]

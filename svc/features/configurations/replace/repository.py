@@ -54,8 +54,7 @@ async def replace(
                     %(comments)s::text[], %(config)s::text[], %(revisions)s::text[]
                 ) as wanted (id, application_id, name, comments, config, revisions)
             ), locked as (
-                -- With what is wanted of each: a join of these rows with those would compare each with
-                -- each, because PostgreSQL knows nothing of either.
+                -- With what is wanted of each: joined later, each would be compared with each.
                 select
                     configurations.id, configurations.application_id, configurations.revision,
                     wanted
