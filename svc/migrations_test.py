@@ -265,11 +265,11 @@ def test_each_migration_commits_together_with_its_row(write: Write, database: Da
     assert database.autocommit
     one, two = load(folder)
     assert database.records == [record(one), record(two)]
-    begin, _, sql, insert, commit, *second = database.of_migrations
+    begin, savepoint, sql, insert, commit, *second = database.of_migrations
     assert begin.startswith("begin; set local lock_timeout")
     assert (sql, commit) == ("select '%';", "commit")
     assert insert.startswith("insert into migrations")
-    assert second == [begin, "select 2;", insert, commit]
+    assert second == [begin, savepoint, "select 2;", insert, commit]
     assert database.closed
 
 
