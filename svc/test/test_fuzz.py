@@ -17,8 +17,9 @@ def test_no_check_of_schemathesis_fails(
     db: connection,
     pytestconfig: pytest.Config,
 ) -> None:
-    command = ["uvx", SCHEMATHESIS, "run", f"{server.client.base_url}/openapi.json"]
+    command = ["uvx", SCHEMATHESIS, "--config-file", "test/schemathesis.toml"]
+    command += ["run", f"{server.client.base_url}/openapi.json"]
     command += ["--checks", "all", "--max-examples", pytestconfig.getoption("examples")]
-    result = subprocess.run(command, cwd=Path(__file__).parent, check=False)
+    result = subprocess.run(command, cwd=Path(__file__).parents[1], check=False)
     assert result.returncode == 0
     assert not any("Traceback" in line for line in server.lines)
