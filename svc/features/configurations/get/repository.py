@@ -1,15 +1,16 @@
 import database
 
-# A batch leaves out a body where the document is stored in more than 2,000 bytes, because its text
-# takes long to make and to send. Few bytes can become many: a number of 12 is printed in up to 309,
-# and what is compressed may be 90 times as long, so that such a text is left out where it has more
-# than 100,000 bytes. The texts of a batch of 100 have together at most 100 * 100,000 B = 10 MB.
+# A batch leaves out a text of more than 100,000 bytes, which takes long to make and to send: so the
+# texts of a batch of 100 have together at most some 100 * 100,000 B = 10 MB. What is stored in more
+# is not even printed. Few bytes can become many: a number of 12 is printed in up to 309, and what
+# is compressed may be 90 times as long; only 3,800 that are not compressed cannot exceed 100,000.
 _GET = """
     select configurations.id, configurations.revision, case
         when configurations.revision = wanted.known then null
         when cardinality(%(id)s::text[]) = 1 then configuration_body(configurations)
-        when pg_column_size(configurations.config) > 2000 then null
-        when pg_column_compression(configurations.config) is null
+        when pg_column_size(configurations.config) > 100000 then null
+        when pg_column_size(configurations.config) <= 3800
+            and pg_column_compression(configurations.config) is null
             then configuration_body(configurations)
         else (
             select printed.body from (

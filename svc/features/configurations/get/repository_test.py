@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from conftest import Repositories, Tables
 from features.configurations.get import repository
 
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-LARGE = json.dumps({str(n): n * n for n in range(5000)})
+LARGE = json.dumps({sha256(b"%d" % n).hexdigest(): n for n in range(4000)})  # does not compress
+MEDIUM = json.dumps({sha256(b"%d" % n).hexdigest(): n for n in range(500)})
 LONG = json.dumps({"a": "x" * 150_000})  # stored in less than 2,000 bytes, because it compresses
 WIDE = f'{{"a": [{", ".join(["1e308"] * 3000)}]}}'  # stored in 1,000 bytes, printed in 930,000
 
@@ -117,6 +119,16 @@ def test_each_of_a_batch_gets_its_own_and_a_large_document_is_read_alone(
     assert isinstance(found.pop(), repository.NotFound)
     bodies = [row["body"] and exactly(row["body"])["config"] for row in found]
     assert bodies == [{"a": 1}, None, exactly(config), None]
+
+
+def test_a_document_of_medium_size_stays_in_the_batch(
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = tables.application()
+    one, other = (tables.configuration(owner, name, MEDIUM) for name in "ab")
+    found, alone = batch(run, monkeypatch, [(one, None), (other, None)])
+    assert alone == 0
+    assert [json.loads(row["body"])["config"] for row in found] == [json.loads(MEDIUM)] * 2
 
 
 def test_a_large_document_that_changes_after_the_batch_is_the_newer_one(
