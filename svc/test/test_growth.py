@@ -232,10 +232,11 @@ def measured(dsn: str) -> list[list[Cost]]:
     return found
 
 
-# Beside what B-trees grow by: planning may look at both ends of a few indexes.
+# Beside what B-trees grow by: planning may look at both ends of a few indexes, and a few rows may
+# be looked up that VACUUM could not mark as visible. To read the tables would be some 200 blocks.
 def test_no_question_touches_more_where_there_are_more_rows(measured: list[list[Cost]]) -> None:
     pairs = zip(*measured, strict=True)
-    grown = [(few.blocks, many) for few, many in pairs if many.blocks > 1.5 * few.blocks + 25]
+    grown = [(few.blocks, many) for few, many in pairs if many.blocks > 1.5 * few.blocks + 40]
     assert grown == []
 
 
