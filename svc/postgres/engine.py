@@ -13,9 +13,7 @@ from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import open_async, options
 from postgres.errors import Unavailable
 from postgres.listening import Listener, Versions
-from postgres.pool import Connections, Pool
-
-ALONE = 0.9  # of a request's time: PostgreSQL gives up first, because its word is certain
+from postgres.pool import ALONE, Connections, Pool
 
 # For each id of an application or a configuration what differs after each change.
 VERSIONS = """

@@ -39,6 +39,7 @@ from postgres.errors import (
 # Of the time that a request has (DATABASE_TIMEOUT_SECONDS), as parts of it:
 SPENT = 0.05  # the most for which the time-outs of the connection still do
 LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is sent
+ALONE = 1 - LEFT  # the time-outs of the connection: PostgreSQL gives up first, its word is certain
 
 patient = ContextVar("patient", default=False)
 
@@ -124,7 +125,7 @@ class _Statement:
     def expect(self, seconds: float) -> None:
         """Lets it have an answer after `seconds` at the latest. The deadline is its own, whoever
         waits for it."""
-        self._seconds, self._give_up_at = seconds, time.monotonic() + seconds
+        self._give_up_at = time.monotonic() + seconds
         self._deadline = self._loop.call_later(seconds, self.abandon)
 
     @property
@@ -229,7 +230,7 @@ class _Statement:
         if (1 - SPENT) * whole < left <= whole:
             return self._sql
         milliseconds = max(1, int(1000 * max(left - LEFT * whole, left / 2)))
-        lock_milliseconds = min(milliseconds, int(900 * whole))  # never longer than usual
+        lock_milliseconds = min(milliseconds, int(1000 * ALONE * whole))  # never longer than usual
         # In one message; each of its statements has a time-out of its own.
         return (
             f"select set_config('statement_timeout', '{milliseconds}', true),"
@@ -340,7 +341,8 @@ class Pool:
     def _submit(self, statement: _Statement, seconds: float) -> None:
         """Queues the statement; where the queue is full, its answer is that."""
         if self._room.acquire(blocking=False):
-            self._start(statement, seconds, lambda: None)
+            statement.expect(seconds)
+            self._start(statement, lambda: None)
         else:
             statement.refuse(Overloaded("The service is full."))
 
@@ -353,18 +355,20 @@ class Pool:
         while self._waiting_for_turn and self._turns and self._room.acquire(blocking=False):
             self._turns -= 1
             statement = self._waiting_for_turn.popleft()
-            self._start(statement, self.seconds, partial(self._give_turn_back, statement))
+            had_to_wait = statement.is_expected
+            if not had_to_wait:
+                statement.expect(self.seconds)
+            self._start(statement, partial(self._give_turn_back, statement, had_to_wait))
 
-    def _give_turn_back(self, statement: _Statement) -> None:
+    def _give_turn_back(self, statement: _Statement, had_to_wait: bool) -> None:
+        """Where the database is away, each turn takes all its time: nobody waits for many. What
+        spent its time waiting for its turn tells nothing of the database."""
         self._turns += 1
         error = statement.answer.done() and statement.answer.exception()
-        if isinstance(error, Unavailable):
-            # Where the database is away, each turn takes all its time: nobody waits for many.
+        if isinstance(error, Unavailable) and not had_to_wait:
             self.refuse_waiting(error, self.seconds)
 
-    def _start(self, statement: _Statement, seconds: float, afterwards: Callable[[], None]) -> None:
-        if not statement.is_expected:
-            statement.expect(seconds)
+    def _start(self, statement: _Statement, afterwards: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
 
         def settle(done: Future[list[Row]]) -> None:

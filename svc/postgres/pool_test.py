@@ -590,6 +590,26 @@ async def test_where_the_database_does_not_answer_nobody_waits_for_the_turns_of_
         backend.release(key)
 
 
+async def test_a_large_answer_that_waited_too_long_for_its_turn_ends_no_other_wait(
+    opened: Open, backend: Backend
+) -> None:
+    backend.hold(1)
+    backend.hold(2)
+    async with opened(size=2, seconds=2) as one:
+        first = patiently(one, 1)
+        await until(lambda: backend.waiting() == 1)
+        second = patiently(one, 2)
+        large = asyncio.create_task(one.pool.read(PID, {}, in_turn=True))
+        last = patiently(one, 3)
+        await asyncio.sleep(0.6)  # so that the second turn ends after the time of the large one
+        backend.release(1)
+        await first
+        with pytest.raises(Unavailable):
+            await large
+        backend.release(2)
+        assert await second == await last == [{"was": "held"}]
+
+
 async def test_no_more_large_answers_wait_for_their_turn_than_the_queue_holds(
     opened: Open, backend: Backend
 ) -> None:

@@ -90,9 +90,9 @@ class Precondition:
         By the strong comparison, so that a weak tag matches none. A precondition that is required
         but missing matches none either.
         """
-        if self.tags is None:
-            return [] if self.is_required else None
-        if self.tags == ["*"]:
+        if self.is_required_but_missing:
+            return []
+        if self.tags is None or self.tags == ["*"]:
             return None
         return [int(tag[1:-1]) for tag in self.tags if re.fullmatch('"[1-9][0-9]{0,17}"', tag)]
 
