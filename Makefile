@@ -5,6 +5,7 @@ ruff := ruff@0.17.6
 mypy := --with mypy==2.4.1 --with types-psycopg2==2.9.21.20261008
 python_version := $(shell cat svc/.python-versions)
 
+PORT := 8000
 SECONDS := 60
 WATCHERS := 10000
 EXAMPLES := 200
@@ -55,9 +56,15 @@ migrate: db-up ## Apply the migrations that are pending
 	@echo "Applying the migrations"
 	@cd svc && uv run python -m migrations
 
-run: migrate ## Serve on http://localhost:8000, reloading on change; Ctrl-C stops it
+run: migrate ## Serve on http://localhost:8000, or PORT=8001, reloading on change; Ctrl-C stops it
+	@reason=$$(svc/.venv/bin/python -c \
+		'import socket, sys; socket.create_server(("127.0.0.1", int(sys.argv[1])))' '$(PORT)' 2>&1) || { \
+		reason=$${reason##*Error: }; \
+		echo "Port $(PORT) cannot be used: $${reason%% (*}." \
+			"To take another: make run PORT=8001" >&2; exit 1; \
+	}
 	@echo "Starting the server"
-	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port 8000 --ws none
+	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port '$(PORT)' --ws none
 
 test: migrate ## Run all tests, with coverage
 	@echo "Running all tests"
@@ -114,7 +121,8 @@ new-venv: $(own_uv)
 		PATH="$$PATH:$$bin"; \
 	done; \
 	create() { uv venv --quiet --clear --python "$$@" .venv; }; \
-	create $(python_version) 2>/dev/null || { \
+	reason=$$(create $(python_version) 2>&1) || { \
+		echo "$$reason" >&2; \
 		create 3.13 --no-python-downloads && \
 		echo "It cannot be downloaded here: using $$(.venv/bin/python --version) instead." \
 			"For uv by hand: export UV_PYTHON=.venv"; \
