@@ -17,10 +17,10 @@ from conftest import HERE, Server
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
-TOUR, OPERATIONS, DEVELOPMENT = (
-    HERE / "docs" / name for name in ("tour.md", "operations.md", "development.md")
+TOUR, PROGRAMS, OPERATIONS, DEVELOPMENT = (
+    HERE / "docs" / f"{name}.md" for name in ("tour", "programs", "operations", "development")
 )
-PAGES = [README, TOUR, OPERATIONS, DEVELOPMENT]
+PAGES = [README, TOUR, PROGRAMS, OPERATIONS, DEVELOPMENT]
 
 # The folders of svc. What begins with one of them, or with svc itself, is a path.
 ROOMS = ["features", "wire", "postgres", "edge", "dev", "test", "docs", "migrations"]
