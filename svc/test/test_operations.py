@@ -1,6 +1,7 @@
 """What `docs/operations.md` gives to operators works: roles, alert rules, the unit, the image."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -145,15 +146,20 @@ def test_what_a_later_migration_adds_is_granted_to_the_service(service_dsn: str)
 # Alert rules
 
 RULES = re.findall(r"- alert: (\w+)", ALERTS.read_text())
-# For each rule the series that make it fire at the end, in promtool's notation.
+# For each rule the series that make it fire at the end, in promtool's notation. A counter may have
+# been there before, or show with its first count.
 FIRING = {
     "ConfigServiceIsAway": {'up{job="config-service"}': "0x30"},
     "ConfigServiceRefuses": {
         'http_requests_total{status="503"}': "0+2x30",
         'http_requests_total{status="200"}': "0+98x30",
     },
-    "ConfigServiceHasABug": {'http_requests_total{status="500"}': "_x28 1 1"},
-    "ConfigServiceFailsInTheBackground": {'background_failures_total{task="listen"}': "0x28 1 1"},
+    "ConfigServiceHasABug": {'http_requests_total{status="500"}': "1x28 2 2"},
+    "ConfigServiceHasABug, its first": {'http_requests_total{status="500"}': "_x28 1 1"},
+    "ConfigServiceFailsInTheBackground": {'background_failures_total{task="listen"}': "1x28 2 2"},
+    "ConfigServiceFailsInTheBackground, its first": {
+        'background_failures_total{task="listen"}': "_x28 1 1"
+    },
     "ConfigServiceLacksConnections": {
         "database_pool_in_use": "4x30",
         "database_pool_size": "4x30",
@@ -181,7 +187,7 @@ QUIET = {
 
 
 def test_every_rule_has_an_occasion_on_which_it_fires() -> None:
-    assert sorted(RULES) == sorted(FIRING)
+    assert set(RULES) == {name.partition(",")[0] for name in FIRING}
 
 
 @pytest.mark.usefixtures("db")
@@ -206,7 +212,9 @@ def test_each_rule_fires_when_it_should_and_no_other_time(tmp_path: Path) -> Non
                 {
                     "expr": f'count(ALERTS{{alertname="{rule}",alertstate="firing"}})',
                     "eval_time": "30m",
-                    "exp_samples": [{"labels": "{}", "value": 1}] if rule == name else [],
+                    "exp_samples": [{"labels": "{}", "value": 1}]
+                    if rule == name.partition(",")[0]
+                    else [],
                 }
                 for rule in RULES
             ],
@@ -270,6 +278,8 @@ def test_the_image_has_every_file_that_the_service_needs(tmp_path: Path) -> None
         # Nothing of this checkout: neither its folder nor PYTHONPATH.
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, '.'); {script}"],
         cwd=tmp_path,
+        # Nor what measures the coverage of this run.
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
         check=True,
         capture_output=True,
         text=True,
