@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Paths:
+def resolve(app: ASGIApp) -> ASGIApp:
     """Makes `scope["path"]` the path of a route, and `scope["root_path"]` the prefix before it.
 
     The prefix is the one that a proxy takes off (uvicorn's `--root-path`). One trailing slash goes
@@ -11,11 +11,7 @@ class Paths:
     like GET without the body (RFC 9110 §9.3.2), and without waiting.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
+    async def resolving(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
             if root_path := scope.get("root_path"):
@@ -32,8 +28,10 @@ class Paths:
             if scope["method"] == "HEAD":
                 headers = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
                 scope = {**scope, "method": "GET", "asked_as": "HEAD", "headers": headers}
-                send = _bodiless(send)
-        await self._app(scope, receive, send)
+                send = _without_body(send)
+        await app(scope, receive, send)
+
+    return resolving
 
 
 def _behind(prefix: str, path: str) -> str:
@@ -42,10 +40,8 @@ def _behind(prefix: str, path: str) -> str:
     return rest if rest.startswith("/") else path if rest else "/"
 
 
-def _bodiless(send: Send) -> Send:
-    async def without_body(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
+def _without_body(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-    return without_body
+    return sending

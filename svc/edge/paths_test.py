@@ -5,11 +5,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from edge.paths import Paths
+from edge.paths import resolve
 
 
 def ask(scope: Scope) -> tuple[Scope, list[Message]]:
-    """The scope that reaches the app behind `Paths`, and the messages that come back."""
+    """The scope that reaches the app behind `resolve`, and the messages that come back."""
     seen: list[Scope] = []
     sent: list[Message] = []
 
@@ -25,7 +25,7 @@ def ask(scope: Scope) -> tuple[Scope, list[Message]]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Paths(app)(scope, receive, send))
+    asyncio.run(asyncio.wait_for(resolve(app)(scope, receive, send), 10))
     [reached] = seen
     return reached, sent
 

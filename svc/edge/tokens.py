@@ -28,7 +28,7 @@ class Token:
     name: str
     scope: str
     hashed: str
-    application: str | None
+    application: str | None = None
 
 
 def parse(text: str) -> list[Token]:
@@ -66,12 +66,13 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in {2, 3}:
         print(USAGE, file=sys.stderr)
         return 2
-    name, scope, application = [*arguments, None][:3]
+    name, scope, *application = arguments
     secret = secrets.token_urlsafe(32)
-    line = ":".join([*arguments[:2], hash_of(secret.encode()), *arguments[2:]])
+    hashed = hash_of(secret.encode())
+    line = ":".join([name, scope, hashed, *application])
     try:
         # A comma in the application's name would make two tokens of the line.
-        if parse(line) != [Token(str(name), str(scope), hash_of(secret.encode()), application)]:
+        if parse(line) != [Token(name, scope, hashed, *application)]:
             raise ValueError(USAGE)
     except ValueError as error:
         print(error, file=sys.stderr)
