@@ -7,15 +7,14 @@ import os
 import time
 from datetime import UTC, datetime
 from functools import cache
-from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from traceback import format_tb
 
 from edge import metrics
 
 STDERR = 2
-# Lines that wait for a slow reader: some 3 MB, those of a few seconds under full load.
-MAX_WAITING = 10_000
+# Lines that a slow reader may leave: some 3 MB, those of a few seconds under full load.
+MAX_LINES = 10_000
 # Seconds between two writes: to wake the thread for each line would take time from the requests.
 PAUSE = 0.02
 # Seconds that the end of the process waits for the lines that are left.
@@ -47,31 +46,30 @@ class Lines(logging.Formatter):
 
 
 class Writer:
-    """Writes on a thread of its own; lines that do not fit into the queue are dropped and counted.
+    """Writes on a thread of its own; lines for which there is no room are dropped and counted.
 
     It has the one method of a stream that logging needs.
     """
 
     def __init__(self, fd: int = STDERR) -> None:
-        self._fd = fd
-        self._waiting = SimpleQueue[str | Event]()
+        self._fd, self._lines = fd, list[str]()
         self._deadline: float | None = None
         Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, line: str) -> None:
         """Hands over a line, which brings its line feed; from any thread, and without waiting."""
-        if self._waiting.qsize() >= MAX_WAITING:
+        if len(self._lines) < MAX_LINES:
+            self._lines.append(line)
+        else:
             metrics.add("log_lines_dropped_total")
-            return
-        self._waiting.put(line)
         if self._deadline is not None:
             self.end()
 
     def drain(self, seconds: float) -> None:
         """Waits until all that was handed over is written, at most so long."""
-        written = Event()
-        self._waiting.put(written)
-        written.wait(max(0, seconds))
+        deadline = time.monotonic() + seconds
+        while self._lines and time.monotonic() < deadline:
+            time.sleep(PAUSE / 10)
 
     def end(self) -> None:
         """From now on every line is waited for, at most LAST_SECONDS in all: once the server has
@@ -81,19 +79,15 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            taken = [self._waiting.get()]
-            taken += [self._waiting.get() for _ in range(self._waiting.qsize())]
-            lines = "".join(one for one in taken if isinstance(one, str))
-            data = lines.encode(errors="backslashreplace")
+            lines = self._lines.copy()
+            data = "".join(lines).encode(errors="backslashreplace")
             try:
                 # Not by sys.stderr: its lock would be held as long as the reader is slow.
                 while data:
                     data = data[os.write(self._fd, data) :]
             except OSError:  # nobody reads any more
                 metrics.add("log_lines_dropped_total", amount=data.count(b"\n"))
-            for one in taken:
-                if isinstance(one, Event):
-                    one.set()
+            del self._lines[: len(lines)]
             time.sleep(PAUSE)
 
 

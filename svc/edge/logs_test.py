@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
@@ -135,10 +136,9 @@ class Pipe:
         self.writer = Writer(self._fd)
 
     def fill(self) -> None:
-        """Hands over more than fits, and waits until the writer is stuck with it."""
+        """Hands over more than fits, and waits until the writer is at it."""
         self.writer.write("x" * PIPE_BYTES + "\n")
-        while self.writer._waiting.qsize():
-            time.sleep(0.001)
+        select.select([self._end], [], [], 10)
 
     def read(self, size: int = 65_536) -> str:
         return os.read(self._end, size).decode()
@@ -191,7 +191,7 @@ def test_a_character_that_utf_8_has_not_is_escaped(pipe: Pipe) -> None:
 def test_where_nobody_reads_lines_wait_without_holding_anybody_up_and_then_are_dropped(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "MAX_WAITING", 10)
+    monkeypatch.setattr(logs, "MAX_LINES", 11)
     pipe.fill()
     began = time.monotonic()
     for number in range(25):

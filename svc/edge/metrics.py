@@ -17,7 +17,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from mmap import mmap
@@ -73,7 +73,6 @@ class Registry:
         # A parent hands its authkey, random bytes, to the workers that it starts, and to no other.
         family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()[:16]
         self._folder = Path(tempfile.gettempdir(), f"{FOLDERS}{family}")
-        _sweep(self._folder)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         # No process id: a later process may get the same one.
         self._file = (self._folder / secrets.token_hex(8)).open("x+b", buffering=0)
@@ -84,6 +83,7 @@ class Registry:
         self._series = dict[tuple[str, Labels], int]()
         self._end = 0
         self._lock = threading.Lock()
+        _sweep(self._folder.parent.glob(f"{FOLDERS}*"))
 
     def add(self, name: str, labels: Labels, *amounts: tuple[int, float]) -> None:
         """Adds to the numbers of a series, each given by its index; from any thread."""
@@ -139,13 +139,13 @@ def _remove_unless_alive(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(own: Path) -> None:
-    """Removes what killed processes of this user left, except the counters of the own family."""
-    for folder in own.parent.glob(f"{FOLDERS}*"):
+def _sweep(folders: Iterable[Path]) -> None:
+    """Removes what killed processes of this user left."""
+    for folder in folders:
         with suppress(FileNotFoundError):  # another process sweeps too
             status = folder.lstat()
             settled = time.time() - status.st_mtime > STARTING_SECONDS
-            if folder != own and status.st_uid == os.geteuid() and settled:
+            if status.st_uid == os.geteuid() and settled:
                 _remove_unless_alive(folder)
 
 
