@@ -82,8 +82,7 @@ class Endings:
 
 
 async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
-    """An ASGI server says that only in answer to `receive`, which a waiting handler does not
-    call."""
+    # An ASGI server says so only in answer to `receive`, which a waiting handler does not call.
     while (await receive())["type"] != "http.disconnect":
         pass
     task.cancel()

@@ -17,7 +17,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from mmap import mmap
@@ -42,7 +42,9 @@ BUCKETS: dict[str, tuple[float, ...]] = {
     "database_batch_size": (1, 2, 5, 10, 20, 50, 100),
 }
 # Name, type and help of each, in the order of the answer.
-METRICS = """
+METRICS = [
+    line.split(" ", 2)
+    for line in """\
 http_requests_total counter Requests that were answered.
 http_request_duration_seconds histogram How long the answers took.
 database_pool_size gauge Connections that the pool may open.
@@ -54,9 +56,9 @@ background_failures_total counter Unexpected failures of background tasks, by ta
 watchers gauge Requests that wait for a change.
 log_lines_dropped_total counter Log lines that nobody read in time.
 config_service_build_info gauge The version, as a label; always 1.
-"""
-_METRICS = [line.split(" ", 2) for line in METRICS.strip().splitlines()]
-GAUGES = {name for name, kind, _ in _METRICS if kind == "gauge"}
+""".splitlines()
+]
+GAUGES = {name for name, kind, _ in METRICS if kind == "gauge"}
 
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -83,7 +85,7 @@ class Registry:
         self._series = dict[tuple[str, Labels], int]()
         self._end = 0
         self._lock = threading.Lock()
-        _sweep(self._folder.parent.glob(f"{FOLDERS}*"))
+        _sweep(self._folder.parent)
 
     def add(self, name: str, labels: Labels, *amounts: tuple[int, float]) -> None:
         """Adds to the numbers of a series, each given by its index; from any thread."""
@@ -139,9 +141,9 @@ def _remove_unless_alive(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(folders: Iterable[Path]) -> None:
+def _sweep(parent: Path) -> None:
     """Removes what killed processes of this user left."""
-    for folder in folders:
+    for folder in parent.glob(f"{FOLDERS}*"):
         with suppress(FileNotFoundError):  # another process sweeps too
             status = folder.lstat()
             settled = time.time() - status.st_mtime > STARTING_SECONDS
@@ -195,7 +197,7 @@ def exposition() -> str:
     sums[REQUESTS] = {labels: [sum(some[:-1])] for labels, some in sums.get(DURATION, {}).items()}
     sums[BUILD] = {labels: [1] for labels in sums.get(BUILD, {})}  # however many processes
     lines = []
-    for name, kind, about in _METRICS:
+    for name, kind, about in METRICS:
         lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
         bounds = [*map(str, BUCKETS.get(name, ())), "+Inf"]
         for labels, (*counts, total) in sorted(sums.get(name, {}).items()):

@@ -1,6 +1,6 @@
 """Lets every path answer as it was declared: behind a prefix, with a trailing slash, to HEAD."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def resolve(app: ASGIApp) -> ASGIApp:
@@ -8,7 +8,7 @@ def resolve(app: ASGIApp) -> ASGIApp:
 
     The prefix is the one that a proxy takes off (uvicorn's `--root-path`). One trailing slash goes
     too, without a redirect (whose Location would be built from the Host header). HEAD is answered
-    like GET without the body (RFC 9110 §9.3.2), and without waiting.
+    like GET (RFC 9110 §9.3.2), and without waiting; the server leaves the body out.
     """
 
     async def resolving(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,7 +28,6 @@ def resolve(app: ASGIApp) -> ASGIApp:
             if scope["method"] == "HEAD":
                 headers = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
                 scope = {**scope, "method": "GET", "asked_as": "HEAD", "headers": headers}
-                send = _without_body(send)
         await app(scope, receive, send)
 
     return resolving
@@ -38,10 +37,3 @@ def _behind(prefix: str, path: str) -> str:
     """What of `path` follows `prefix`; all of it where it does not begin with these segments."""
     rest = path.removeprefix(prefix)
     return rest if rest.startswith("/") else path if rest else "/"
-
-
-def _without_body(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-    return sending

@@ -81,6 +81,6 @@ def _text_line(_: str, method: str, route: str, status: int, ms: float, actor: s
 
 def _route(scope: Scope) -> str:
     """The template of the route: what the client wrote into the path is not logged."""
-    if "route" in scope:
-        return str(scope["route"].path)
-    return str(scope["path"]) if "endpoint" in scope else "unmatched"
+    if "endpoint" not in scope:
+        return "unmatched"
+    return str(scope["route"].path if "route" in scope else scope["path"])
