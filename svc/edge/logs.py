@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime
 from functools import cache
-from threading import Thread
+from threading import Event, Thread
 from traceback import format_tb
 
 from edge import metrics
@@ -52,7 +52,7 @@ class Writer:
     """
 
     def __init__(self, fd: int = STDERR) -> None:
-        self._fd, self._lines = fd, list[str]()
+        self._fd, self._lines, self._has_lines = fd, list[str](), Event()
         self._deadline: float | None = None
         Thread(target=self._run, name="log", daemon=True).start()
 
@@ -60,6 +60,7 @@ class Writer:
         """Hands over a line, which brings its line feed; from any thread, and without waiting."""
         if len(self._lines) < MAX_LINES:
             self._lines.append(line)
+            self._has_lines.set()
         else:
             metrics.add("log_lines_dropped_total")
         if self._deadline is not None:
@@ -79,6 +80,8 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._has_lines.wait()
+            self._has_lines.clear()
             lines = self._lines.copy()
             data = "".join(lines).encode(errors="backslashreplace")
             try:

@@ -63,16 +63,12 @@ def hash_of(text: bytes) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit status: 0, or 2 for wrong usage."""
-    if len(arguments) not in {2, 3}:
-        print(USAGE, file=sys.stderr)
-        return 2
-    name, scope, *application = arguments
     secret = secrets.token_urlsafe(32)
-    hashed = hash_of(secret.encode())
-    line = ":".join([name, scope, hashed, *application])
+    parts = [*arguments[:2], hash_of(secret.encode()), *arguments[2:]]
+    line = ":".join(parts)
     try:
         # A comma in the application's name would make two tokens of the line.
-        if parse(line) != [Token(name, scope, hashed, *application)]:
+        if len(arguments) not in {2, 3} or parse(line) != [Token(*parts)]:
             raise ValueError(USAGE)
     except ValueError as error:
         print(error, file=sys.stderr)
