@@ -76,8 +76,10 @@ class Registry:
         family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()[:16]
         self._folder = Path(tempfile.gettempdir(), f"{FOLDERS}{family}")
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        # No process id: a later process may get the same one.
-        self._file = (self._folder / secrets.token_hex(8)).open("x+b", buffering=0)
+        # No process id: a later process may get the same one. Earlier versions, which may still run
+        # on this machine, sweep a folder without a locked file of this suffix.
+        own = self._folder / f"{secrets.token_hex(8)}.values"
+        self._file = own.open("x+b", buffering=0)
         # The lock says that the process lives: it goes with the process, however that ends.
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._file.seek(self._file.truncate(8 * NUMBERS))
@@ -101,7 +103,7 @@ class Registry:
     def sums(self) -> dict[str, dict[Labels, list[float]]]:
         """The series of each name; of processes that have ended, their gauges are left out."""
         sums = defaultdict[str, dict[Labels, list[float]]](dict)
-        for file in self._folder.iterdir():
+        for file in self._folder.glob("*.values"):
             ended, content = not _is_alive(file), file.read_bytes()
             numbers = memoryview(content[: 8 * NUMBERS]).cast("d")
             for line in content[8 * NUMBERS :].splitlines():
@@ -137,7 +139,7 @@ def _is_alive(file: Path) -> bool:
 
 def _remove_unless_alive(folder: Path) -> None:
     """Removes the folder where no process of its family is alive."""
-    if not any(map(_is_alive, folder.glob("*"))):
+    if not any(map(_is_alive, folder.glob("*.values"))):
         shutil.rmtree(folder, ignore_errors=True)
 
 

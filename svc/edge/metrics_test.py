@@ -1,5 +1,7 @@
+import fcntl
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,6 +333,20 @@ def test_a_start_sweeps_the_folder_of_a_process_that_was_killed_and_of_no_other(
     assert other.folder not in family.tmp.iterdir()
     family.close(registry)
     assert list(family.tmp.iterdir()) == []
+
+
+def test_an_earlier_version_that_sweeps_finds_the_lock_that_it_looks_for(family: Family) -> None:
+    family.process()
+    [values] = family.tmp.glob(f"{metrics.FOLDERS}*/*.values")
+    with values.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_folder_that_somebody_removes_fails_no_scrape(counting: Family) -> None:
+    [folder] = counting.tmp.iterdir()
+    shutil.rmtree(folder)
+    metrics.add(ERRORS)
+    assert samples(ERRORS) == []
 
 
 def test_a_folder_that_was_just_made_is_not_swept(family: Family) -> None:
