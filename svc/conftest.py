@@ -83,7 +83,7 @@ def serve() -> Callable[[ModuleType], TestClient]:
 
     def serve(handler: ModuleType) -> TestClient:
         app = FastAPI(exception_handlers=problems.HANDLERS)
-        app.add_middleware(problems.UnexpectedErrors)
+        app.add_middleware(problems.catch)
         app.state.settings = settings()
         app.include_router(handler.router)
         return TestClient(app)

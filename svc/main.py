@@ -12,26 +12,12 @@ from importlib import import_module
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 import database
 import migrations
 from config import Settings, settings
-from edge import (
-    access,
-    bodies,
-    browsers,
-    docs,
-    hangups,
-    lines,
-    logs,
-    metrics,
-    openapi,
-    paths,
-    problems,
-    shutdown,
-)
+from edge import access, bodies, docs, endings, logs, metrics, openapi, paths, problems, requests
 
 VERSION = "1.0.0"
 HERE = Path(__file__).parent
@@ -53,37 +39,38 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        _collect_rarely()
+        # Full collections of garbage stop the event loop for most of a second where 10,000 requests
+        # wait. A request leaves no garbage that needs one; a test holds that.
+        gc.freeze()
+        gc.set_threshold(2_000, 10, 1_000)
         with metrics.opened(VERSION):
             async with database.opened(settings, access.caller.get, metrics):
                 report = asyncio.create_task(_report(settings))
                 yield
                 report.cancel()
-        lines.writer().end()
+        log.end()
 
-    logs.install(settings.log_level, settings.log_format)
-    browsers.open_no_websockets()
+    log = logs.install(settings.log_level, settings.log_format)
+    access.open_no_websockets()
     app = FastAPI(
         title="Config Service",
         version=VERSION,
         summary="Configuration documents of many applications, safely edited and handed out.",
         lifespan=lifespan,
         middleware=[  # the outermost first
-            Middleware(browsers.Browsers),
-            Middleware(paths.Paths),
-            Middleware(logs.RequestLog, level=settings.log_level, format=settings.log_format),
-            Middleware(problems.UnexpectedErrors),
-            Middleware(shutdown.Shutdown, settings.shutdown_seconds, database.stop_waiting),
-            Middleware(access.Access, settings.api_tokens, _open_paths(settings)),
-            Middleware(bodies.Bodies, limit=settings.max_body_bytes),
-            Middleware(hangups.Hangups),
+            Middleware(paths.resolve),
+            Middleware(requests.accompany, settings.log_level, settings.log_format),
+            Middleware(problems.catch),
+            Middleware(endings.Endings, settings.shutdown_seconds, database.stop_waiting),
+            Middleware(access.check, settings.api_tokens, _open_paths(settings)),
+            Middleware(bodies.check, settings.max_body_bytes),
         ],
         exception_handlers=problems.HANDLERS,
         redirect_slashes=False,
         separate_input_output_schemas=False,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
     for router in routers():
@@ -94,21 +81,11 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _collect_rarely() -> None:
-    """Spares the event loop full collections of garbage, which stop it for most of a second where
-    10,000 requests wait. A request leaves no garbage that needs one; a test holds that."""
-    gc.freeze()
-    gc.set_threshold(2_000, 10, 1_000)
-
-
 def _open_paths(settings: Settings) -> set[str]:
     """The paths that need no token."""
-    paths = {"/health", "/health/ready"}
-    if settings.docs_public:
-        paths |= {"/docs", "/openapi.json"}
-    if settings.metrics_public:
-        paths |= {"/metrics"}
-    return paths
+    docs = {"/docs", "/openapi.json"} if settings.docs_public else set()
+    metrics = {"/metrics"} if settings.metrics_public else set()
+    return {"/health", "/health/ready"} | docs | metrics
 
 
 async def _report(settings: Settings) -> None:
@@ -118,10 +95,6 @@ async def _report(settings: Settings) -> None:
         log.warning("open to everybody: API_TOKENS is not set")
     if obstacle := await asyncio.to_thread(migrations.obstacle, settings.direct_url):
         log.warning("not ready: %s", obstacle)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 app = create_app(settings())

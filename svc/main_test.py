@@ -17,7 +17,7 @@ import main
 import migrations
 from config import Settings
 from conftest import Listener
-from edge import lines
+from edge import logs
 
 FEATURES = main.HERE / "features"
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
@@ -29,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 def drained() -> Iterator[None]:
     """The log of a test is not written during the next one."""
     yield
-    lines.writer().drain(10)
+    logs.writer().drain(10)
 
 
 def slices() -> list[Path]:

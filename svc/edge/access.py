@@ -3,36 +3,36 @@
 from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from database import Caller
 from edge.problems import problem
 from edge.tokens import Token, hash_of
 
 APPLICATIONS = "/api/v1/applications"
+ANONYMOUS = Caller()
 
 # Who makes the request that is being answered; the database is told.
-caller = ContextVar("caller", default=Caller())  # noqa: B039 - a tuple cannot be changed
+caller = ContextVar("caller", default=ANONYMOUS)
 
 
-class Access:
+def check(app: ASGIApp, tokens: list[Token], open_paths: set[str]) -> ASGIApp:
     """Answers 401 without a valid bearer token (RFC 6750), and 403 where its scope is too little.
 
     Without any token in the settings everything is open, and otherwise only `open_paths`. The path
     is compared as it was decoded, exactly; the Host header has no part in it.
     """
+    # Looked up by their hashes: how long that takes tells nothing about the token itself.
+    known = {token.hashed: token for token in tokens}
 
-    def __init__(self, app: ASGIApp, tokens: list[Token], open_paths: set[str]) -> None:
-        self._app, self._open_paths = app, open_paths
-        # Looked up by their hashes: how long that takes tells nothing about the token itself.
-        self._tokens = {token.hashed: token for token in tokens}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on, or refuses it before anything of its body is read."""
-        if scope["type"] != "http" or not self._tokens or scope["path"] in self._open_paths:
-            await self._app(scope, receive, send)
+    async def checking(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not known or scope["path"] in open_paths:
+            await app(scope, receive, send)
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        token = self._token(given[0]) if len(given) == 1 else None
+        scheme, _, text = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        token = known.get(hash_of(text.strip())) if scheme.lower() == b"bearer" else None
         if token is None:
             detail = "This needs a valid bearer token."
             refusal = problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
@@ -42,10 +42,19 @@ class Access:
             refusal = problem(403, "The token is confined to an application.")
         else:
             caller.set(Caller(token.name, token.application))
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
             return
         await refusal(scope, receive, send)
 
-    def _token(self, authorization: bytes) -> Token | None:
-        scheme, _, text = authorization.partition(b" ")
-        return self._tokens.get(hash_of(text.strip())) if scheme.lower() == b"bearer" else None
+    return checking
+
+
+def open_no_websockets() -> None:
+    """Lets uvicorn ignore every request for a WebSocket (RFC 9110 §7.8) and answer it as what it is
+    in HTTP, as its option `--ws none` does.
+
+    It has no way for an app to ask for that, and its own handshakes would pass by access, log and
+    headers: so this sets a private method, which a test guards.
+    """
+    for protocol in (HttpToolsProtocol, H11Protocol):
+        protocol._should_upgrade = lambda _: False  # type: ignore[method-assign]

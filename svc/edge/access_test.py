@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from database import Caller
-from edge.access import APPLICATIONS, Access, caller
+from edge.access import APPLICATIONS, caller, check
 from edge.tokens import Token, hash_of
 
 WRITER, READER, CONFINED, CONFINED_READER = "of-the-writer", "of-the-reader", "of-one", "of-two"
@@ -69,7 +69,7 @@ def ask(
         "root_path": root_path,
         "headers": [(b"host", b"health"), *((b"authorization", value) for value in values)],
     }
-    asyncio.run(Access(app, tokens, OPEN_PATHS)(scope, receive, send))
+    asyncio.run(asyncio.wait_for(check(app, tokens, OPEN_PATHS)(scope, receive, send), 10))
     start, *rest = sent
     body = b"".join(message["body"] for message in rest)
     return Answer(start["status"], dict(start["headers"]), body, seen[0] if seen else None)
@@ -223,7 +223,7 @@ def test_a_token_without_an_application_lifts_the_confinement_of_another() -> No
         async def send(_: Message) -> None:
             raise AssertionError("nothing is refused")
 
-        access = Access(app, TOKENS, OPEN_PATHS)
+        access = check(app, TOKENS, OPEN_PATHS)
         for token in (CONFINED, WRITER):
             headers = [(b"authorization", f"Bearer {token}".encode())]
             scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
@@ -246,5 +246,5 @@ def test_the_start_of_the_server_needs_no_token() -> None:
     async def send(_: Message) -> None:
         raise AssertionError("nothing is sent")
 
-    asyncio.run(Access(app, TOKENS, OPEN_PATHS)(given, nothing, send))
+    asyncio.run(asyncio.wait_for(check(app, TOKENS, OPEN_PATHS)(given, nothing, send), 10))
     assert seen == [given]

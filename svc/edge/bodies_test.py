@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from edge import problems
-from edge.bodies import Bodies
+from edge.bodies import check
 
 LIMIT = 10
 JSON = ("content-type", "application/json")
@@ -26,7 +26,7 @@ async def leave() -> dict[str, str]:
     return {"taken": ""}
 
 
-app.add_middleware(Bodies, limit=LIMIT)
+app.add_middleware(check, limit=LIMIT)
 
 
 class Answer(NamedTuple):
@@ -190,5 +190,5 @@ def test_what_is_not_http_passes_untouched(kind: str) -> None:
         raise AssertionError("nothing is sent")
 
     scope = {"type": kind}
-    asyncio.run(Bodies(inner, LIMIT)(scope, receive, send))
+    asyncio.run(asyncio.wait_for(check(inner, LIMIT)(scope, receive, send), 10))
     assert given == [scope, receive, send]

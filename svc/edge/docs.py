@@ -20,25 +20,19 @@ async def get_docs(request: Request) -> HTMLResponse:
     """The page that FastAPI has at /docs, with a script of our own in front.
 
     The script comes before all that is loaded from a content network: on a closed network nothing
-    behind that would ever run.
+    behind that would ever run. The page's policy allows its own scripts, by their hashes, Swagger
+    UI and this service; and any style, because Swagger UI and our script make some.
     """
-    prefix = request.scope.get("root_path", "").rstrip("/")
-    title = request.app.title
-    swagger = get_swagger_ui_html(openapi_url=f"{prefix}/openapi.json", title=title)
+    url = request.scope.get("root_path", "").rstrip("/") + "/openapi.json"
+    swagger = get_swagger_ui_html(openapi_url=url, title=request.app.title)
     head = f"<head>\n<script>\n{_REFERENCE}</script>"
     page = bytes(swagger.body).decode().replace("<head>", head, 1)
-    return HTMLResponse(page, headers={"Content-Security-Policy": _policy(page)})
-
-
-def _policy(page: str) -> str:
-    """What the page may load: its own scripts, by their hashes, Swagger UI, and this service.
-
-    Styles may stand anywhere, because Swagger UI and our script make some."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    return (
+    policy = (
         f"default-src 'none'; script-src {allowed} {SWAGGER}; style-src 'unsafe-inline' {SWAGGER};"
         f" img-src 'self' data: {ICON}; connect-src 'self'; base-uri 'none'; form-action 'none';"
         " frame-ancestors 'none'"
     )
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})

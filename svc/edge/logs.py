@@ -1,133 +1,114 @@
-"""One line of log for each request, and every other line in the same form."""
+"""Lines of log in one form, written beside the event loop: a slow reader delays no request."""
 
+import atexit
 import json
 import logging
-import re
-import secrets
+import os
 import time
 from datetime import UTC, datetime
-from itertools import count
+from functools import cache
+from threading import Event, Thread
 from traceback import format_tb
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from edge import metrics
 
-from database import Caller
-from edge import access, lines, metrics
+STDERR = 2
+# Lines that a slow reader may leave: some 3 MB, those of a few seconds under full load.
+MAX_LINES = 10_000
+# Seconds between two writes: to wake the thread for each line would take time from the requests.
+PAUSE = 0.02
+# Seconds that the end of the process waits for the lines that are left.
+LAST_SECONDS = 2.0
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-
-
-class JsonLines(logging.Formatter):
-    """`time` (RFC 3339, UTC), `level` and `message`.
+class Lines(logging.Formatter):
+    """Makes a line of JSON with `time` (RFC 3339, UTC), `level` and `message`, or one for a person.
 
     Of an exception only its class and the places it passed are logged: its text may hold a
     document.
     """
 
-    def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"time": at, "level": record.levelname, "message": _message(record)})
-
-
-def _message(record: logging.LogRecord) -> str:
-    if not record.exc_info or record.exc_info[0] is None:
-        return record.getMessage()
-    kind, _, places = record.exc_info
-    return f"{record.getMessage()}: {kind.__name__} at\n{''.join(format_tb(places))}"
-
-
-class TextLines(logging.Formatter):
-    """The same for a person at a terminal."""
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._is_json = form == "json"
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of text, or several of a message that has them."""
-        at = datetime.fromtimestamp(record.created, UTC)
-        return f"{at:%H:%M:%S} {record.levelname:7} {_message(record)}"
+        """The line, without its line feed."""
+        at, level = datetime.fromtimestamp(record.created, UTC), record.levelname
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[0]:
+            kind, _, places = record.exc_info
+            message += f": {kind.__name__} at\n{''.join(format_tb(places))}"
+        if not self._is_json:
+            return f"{at:%H:%M:%S} {level:7} {message}"
+        time = at.isoformat(timespec="milliseconds")
+        return json.dumps({"time": time, "level": level, "message": message})
 
 
-def install(level: str, format: str) -> None:
-    """Makes all loggers, uvicorn's too, write to standard error in this form."""
-    handler = logging.StreamHandler(lines.writer())
-    handler.setFormatter(JsonLines() if format == "json" else TextLines())
-    logging.basicConfig(level=level, handlers=[handler])
-    for name in ("uvicorn", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
-    # Requests are logged below by their routes: uvicorn's lines hold the path and the query.
-    access = logging.getLogger("uvicorn.access")
-    access.handlers, access.propagate = [], False
+class Writer:
+    """Writes on a thread of its own; lines for which there is no room are dropped and counted.
 
+    It has the one method of a stream that logging needs.
+    """
 
-def json_line(request_id: str, method: str, route: str, status: int, ms: float, actor: str) -> str:
-    """The line of a request. Put together by hand, which is quick; nothing in it needs escaping."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return (
-        f'{{"time": "{at}", "level": "INFO", "message": "request", "request_id": "{request_id}",'
-        f' "method": "{method}", "route": "{route}", "status": {status},'
-        f' "duration_ms": {ms:.3f}, "actor": "{actor}"}}\n'
-    )
+    def __init__(self, fd: int = STDERR) -> None:
+        self._fd, self._lines, self._has_lines = fd, list[str](), Event()
+        self._deadline: float | None = None
+        Thread(target=self._run, name="log", daemon=True).start()
 
-
-def text_line(_: str, method: str, route: str, status: int, ms: float, actor: str) -> str:
-    """The same for a person at a terminal, without the id."""
-    at = datetime.now(UTC)
-    return f"{at:%H:%M:%S} INFO    {method} {route} {status} {ms:.3f} ms {actor}\n"
-
-
-class RequestLog:
-    """Logs and counts each request, and sends its `X-Request-ID` back."""
-
-    def __init__(self, app: ASGIApp, level: str, format: str) -> None:
-        self._app = app
-        self._line = json_line if format == "json" else text_line
-        self._write = lines.writer().write
-        self._is_on = level in {"DEBUG", "INFO"}
-        # The prefix makes an id unique among all processes, the number within this one.
-        prefix = secrets.token_hex(8)
-        self._ids = (f"{prefix}-{number}".encode() for number in count(1))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                request_id = value
-                break
+    def write(self, line: str) -> None:
+        """Hands over a line, which brings its line feed; from any thread, and without waiting."""
+        if len(self._lines) < MAX_LINES:
+            self._lines.append(line)
+            self._has_lines.set()
         else:
-            request_id = next(self._ids)
-        before = access.caller.set(Caller())
-        status = 499  # unless there is an answer: the client has gone
+            metrics.add("log_lines_dropped_total")
+        if self._deadline is not None:
+            self.end()
 
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
-            await send(message)
+    def drain(self, seconds: float) -> None:
+        """Waits until all that was handed over is written, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self._lines and time.monotonic() < deadline:
+            time.sleep(PAUSE / 10)
 
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            seconds = time.perf_counter() - began
-            method = scope.get("asked_as", scope["method"])
-            method = method if method in METHODS else "other"
-            route = _route(scope)
-            labels = (("method", method), ("route", route), ("status", str(status)))
-            metrics.observe(metrics.DURATION, seconds, labels)
-            if self._is_on:
-                actor, ms = access.caller.get().actor, 1000 * seconds
-                self._write(self._line(request_id.decode(), method, route, status, ms, actor))
-            access.caller.reset(before)
+    def end(self) -> None:
+        """From now on every line is waited for, at most LAST_SECONDS in all: once the server has
+        stopped, a signal may end the process at any moment."""
+        self._deadline = self._deadline or time.monotonic() + LAST_SECONDS
+        self.drain(self._deadline - time.monotonic())
+
+    def _run(self) -> None:
+        while True:
+            self._has_lines.wait()
+            self._has_lines.clear()
+            lines = self._lines.copy()
+            data = "".join(lines).encode(errors="backslashreplace")
+            try:
+                # Not by sys.stderr: its lock would be held as long as the reader is slow.
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:  # nobody reads any more
+                metrics.add("log_lines_dropped_total", amount=data.count(b"\n"))
+            del self._lines[: len(lines)]
+            time.sleep(PAUSE)
 
 
-def _route(scope: Scope) -> str:
-    """The template of the route: what the client wrote into the path is not logged."""
-    if "route" in scope:
-        return str(scope["route"].path)
-    return str(scope["path"]) if "endpoint" in scope else "unmatched"
+@cache
+def writer() -> Writer:
+    """The one writer of this process, to standard error."""
+    one = Writer()
+    atexit.register(one.end)
+    return one
+
+
+def install(level: str, form: str) -> Writer:
+    """Makes all loggers, uvicorn's too, write in this form by the writer that is returned."""
+    handler = logging.StreamHandler(writer())
+    handler.setFormatter(Lines(form))
+    logging.basicConfig(level=level, handlers=[handler])
+    # `edge.requests` logs by routes: uvicorn's own lines of requests hold the path and the query.
+    for name, goes_on in {"uvicorn": True, "uvicorn.error": True, "uvicorn.access": False}.items():
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], goes_on
+    return writer()

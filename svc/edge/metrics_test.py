@@ -1,5 +1,7 @@
+import fcntl
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,28 +230,28 @@ def test_a_histogram_may_have_no_labels_and_bounds_of_its_own() -> None:
 
 def test_what_siblings_count_is_added_up_whichever_is_asked(family: Family) -> None:
     first, second = family.process(), family.process()
-    first.add(ERRORS, (("sqlstate", "only first"),), 1)
-    first.add(ERRORS, (("sqlstate", "both"),), 2)
-    second.add(ERRORS, (("sqlstate", "both"),), 3)
-    second.add("watchers", (), 4)
-    first.add("watchers", (), 5)
+    first.add(ERRORS, (("sqlstate", "only first"),), (0, 1))
+    first.add(ERRORS, (("sqlstate", "both"),), (0, 2))
+    second.add(ERRORS, (("sqlstate", "both"),), (0, 3))
+    second.add("watchers", (), (0, 4))
+    first.add("watchers", (), (0, 5))
     for registry in (first, second):
         assert registry.sums() == {
-            ERRORS: {(("sqlstate", "only first"),): 1, (("sqlstate", "both"),): 5},
-            "watchers": {(): 9},
+            ERRORS: {(("sqlstate", "only first"),): [1], (("sqlstate", "both"),): [5]},
+            "watchers": {(): [9]},
         }
 
 
 def test_the_exposition_tells_of_the_siblings_too(counting: Family) -> None:
     sibling = counting.process()
-    sibling.add("watchers", (), 2)
+    sibling.add("watchers", (), (0, 2))
     metrics.add("watchers")
     assert samples("watchers") == ["watchers 3"]
 
 
 def test_another_family_counts_for_itself(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
     first = family.process()
-    first.add("watchers", (), 1)
+    first.add("watchers", (), (0, 1))
     process = metrics.multiprocessing.current_process()  # type: ignore[attr-defined]
     monkeypatch.setattr(process, "authkey", b"another")
     assert family.process().sums() == {}
@@ -259,10 +261,10 @@ def test_an_ended_process_keeps_its_counters_and_loses_its_gauges(family: Family
     lasting, ending = family.process(), family.process()
     for registry in (lasting, ending):
         for name in metrics.GAUGES | {"http_requests_total", ERRORS}:
-            registry.add(name, (), 1)
-    assert {values[()] for values in lasting.sums().values()} == {2}
+            registry.add(name, (), (0, 1))
+    assert all(values == {(): [2]} for values in lasting.sums().values())
     family.close(ending)
-    sums = {name: values[()] for name, values in lasting.sums().items()}
+    sums = {name: number for name, values in lasting.sums().items() for number in values[()]}
     assert sums == {
         "http_requests_total": 2,
         ERRORS: 2,
@@ -279,11 +281,11 @@ def test_a_process_that_gets_the_id_of_an_ended_one_takes_nothing_from_its_count
     lasting = family.process()
     monkeypatch.setattr(os, "getpid", lambda: 4_000_001)
     ended = family.process()
-    ended.add(ERRORS, (), 2)
+    ended.add(ERRORS, (), (0, 2))
     family.close(ended)
     later = family.process()
-    later.add(ERRORS, (), 3)
-    assert lasting.sums() == {ERRORS: {(): 5}}
+    later.add(ERRORS, (), (0, 3))
+    assert lasting.sums() == {ERRORS: {(): [5]}}
 
 
 class Killed:
@@ -293,7 +295,7 @@ class Killed:
         script = """
             from edge.metrics import Registry
             registry = Registry()
-            registry.add("watchers", (), 1)
+            registry.add("watchers", (), (0, 1))
             print("counting", flush=True)
             input()
         """
@@ -333,6 +335,20 @@ def test_a_start_sweeps_the_folder_of_a_process_that_was_killed_and_of_no_other(
     assert list(family.tmp.iterdir()) == []
 
 
+def test_an_earlier_version_that_sweeps_finds_the_lock_that_it_looks_for(family: Family) -> None:
+    family.process()
+    [values] = family.tmp.glob(f"{metrics.FOLDERS}*/*.values")
+    with values.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_a_folder_that_somebody_removes_fails_no_scrape(counting: Family) -> None:
+    [folder] = counting.tmp.iterdir()
+    shutil.rmtree(folder)
+    metrics.add(ERRORS)
+    assert samples(ERRORS) == []
+
+
 def test_a_folder_that_was_just_made_is_not_swept(family: Family) -> None:
     starting = family.tmp / f"{metrics.FOLDERS}of-another-family"
     starting.mkdir()
@@ -344,16 +360,16 @@ def test_a_process_keeps_the_counters_of_its_family_where_all_others_were_killed
     family: Family,
 ) -> None:
     killed = family.process()
-    killed.add(ERRORS, (), 2)
+    killed.add(ERRORS, (), (0, 2))
     killed._file.close()  # as the end of the process does
     [folder] = family.tmp.iterdir()
     os.utime(folder, (0, 0))
-    assert family.process().sums() == {ERRORS: {(): 2}}
+    assert family.process().sums() == {ERRORS: {(): [2]}}
 
 
 def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
     sibling = family.process()
-    sibling.add("config_service_build_info", (("version", "1.2.3"),), 1)
+    sibling.add("config_service_build_info", (("version", "1.2.3"),), (0, 1))
     with metrics.opened("1.2.3"):
         told = samples("config_service_build_info")
         assert told == ['config_service_build_info{version="1.2.3"} 1']
@@ -361,7 +377,7 @@ def test_the_version_is_1_for_all_processes_together(family: Family) -> None:
 
 def test_the_version_is_told_again_by_the_process_that_follows_an_ended_one(family: Family) -> None:
     lasting, ended = family.process(), family.process()
-    ended.add("config_service_build_info", (("version", "1.2.3"),), 1)
+    ended.add("config_service_build_info", (("version", "1.2.3"),), (0, 1))
     family.close(ended)
     assert "config_service_build_info" not in lasting.sums()
     with metrics.opened("1.2.3"):
@@ -376,11 +392,11 @@ def test_the_folder_is_the_owner_s_alone(counting: Family) -> None:
 
 def test_the_folder_goes_with_the_last_of_the_family(family: Family) -> None:
     first, second = family.process(), family.process()
-    first.add("watchers", (), 1)
-    second.add("watchers", (), 1)
+    first.add("watchers", (), (0, 1))
+    second.add("watchers", (), (0, 1))
     family.close(first)
     [folder] = family.tmp.iterdir()
-    assert len(list(folder.glob("*.keys"))) == 2
+    assert len(list(folder.iterdir())) == 2
     family.close(second)
     assert list(family.tmp.iterdir()) == []
 

@@ -1,21 +1,17 @@
 """Lets every path answer as it was declared: behind a prefix, with a trailing slash, to HEAD."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Paths:
+def resolve(app: ASGIApp) -> ASGIApp:
     """Makes `scope["path"]` the path of a route, and `scope["root_path"]` the prefix before it.
 
     The prefix is the one that a proxy takes off (uvicorn's `--root-path`). One trailing slash goes
     too, without a redirect (whose Location would be built from the Host header). HEAD is answered
-    like GET without the body (RFC 9110 §9.3.2), and without waiting.
+    like GET (RFC 9110 §9.3.2), and without waiting; the server leaves the body out.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
+    async def resolving(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path = scope["path"]
             if root_path := scope.get("root_path"):
@@ -32,20 +28,12 @@ class Paths:
             if scope["method"] == "HEAD":
                 headers = [pair for pair in scope["headers"] if pair[0] != b"prefer"]
                 scope = {**scope, "method": "GET", "asked_as": "HEAD", "headers": headers}
-                send = _bodiless(send)
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
+
+    return resolving
 
 
 def _behind(prefix: str, path: str) -> str:
     """What of `path` follows `prefix`; all of it where it does not begin with these segments."""
     rest = path.removeprefix(prefix)
     return rest if rest.startswith("/") else path if rest else "/"
-
-
-def _bodiless(send: Send) -> Send:
-    async def without_body(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return without_body

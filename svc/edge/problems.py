@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import database
 
@@ -23,21 +23,11 @@ _log = logging.getLogger("config_service")
 
 
 def problem(
-    status: int,
-    detail: str,
-    *,
-    errors: list[dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
+    status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
 ) -> JSONResponse:
-    """An answer of `status` as `application/problem+json`."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    if errors is not None:
-        body["errors"] = errors
+    """An answer of `status` as `application/problem+json`, with these further members."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return JSONResponse(body, status, headers, "application/problem+json")
 
 
@@ -67,8 +57,9 @@ async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
 
-async def _value_refused(_: Request, error: database.ValueRefused) -> JSONResponse:
-    return problem(400, str(error))
+async def _unusable(_: Request, error: database.ValueRefused | ClientDisconnect) -> JSONResponse:
+    # A hang-up has no text of its own.
+    return problem(400, str(error) or "The client hung up before its body was complete.")
 
 
 def _allowed(request: Request) -> str:
@@ -82,68 +73,45 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-async def _hung_up(_: Request, __: ClientDisconnect) -> JSONResponse:
-    return problem(400, "The client hung up before its body was complete.")
-
-
 async def _refused(request: Request, error: HTTPException) -> JSONResponse:
-    headers = dict(error.headers or {})
-    detail = error.detail
     if error.status_code == 405:
-        headers["Allow"] = _allowed(request)
         detail = f"This path has no {request.method}."
-    elif error.status_code == 404 and request.scope.get("route") is None:
-        detail = "There is no such path."
-    return problem(error.status_code, detail, headers=headers)
+        return problem(405, detail, headers={"Allow": _allowed(request)})
+    unknown = error.status_code == 404 and "route" not in request.scope
+    detail = "There is no such path." if unknown else error.detail
+    return problem(error.status_code, detail, headers=error.headers)
 
 
-class UnexpectedErrors:
+def catch(app: ASGIApp) -> ASGIApp:
     """Answers 500 to every exception that nothing else has handled, and logs it.
 
     The log has the exception's class and the places it passed, never its text: psycopg2's holds
     values of the document.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = False
-
-        async def noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+    async def catching(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._app(scope, receive, noting)
+            await app(scope, receive, send)
         except Exception as error:
+            if scope["type"] != "http":
+                raise
+            kind, sqlstate = type(error).__name__, getattr(error, "pgcode", None)
+            named = f"{kind} (SQLSTATE {sqlstate})" if sqlstate else kind
             places = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("unexpected %s at\n%s", _named(error), places)
-            if started:
-                raise _Cut from None
+            _log.error("unexpected %s at\n%s", named, places)
+            if "status" in scope:  # the answer has begun: the server can only cut the connection
+                raise ConnectionAbortedError from None
             answer = problem(500, "The service failed unexpectedly; the log says where.")
             await answer(scope, receive, send)
 
-
-class _Cut(Exception):
-    """The answer had begun: the server can only cut the connection."""
-
-
-def _named(error: Exception) -> str:
-    sqlstate = getattr(error, "pgcode", None)
-    return type(error).__name__ + (f" (SQLSTATE {sqlstate})" if sqlstate else "")
+    return catching
 
 
 # FastAPI's `exception_handlers`.
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     RequestValidationError: _invalid,
     database.Unavailable: _unavailable,
-    database.ValueRefused: _value_refused,
-    ClientDisconnect: _hung_up,
+    database.ValueRefused: _unusable,
+    ClientDisconnect: _unusable,
     HTTPException: _refused,
 }

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -12,8 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 import database
-from edge import problems
-from edge.paths import Paths
+from edge import paths, problems, requests
 
 SECRET = "canary-" + "of-the-document"
 
@@ -38,8 +38,8 @@ class Service:
         others.add_api_route("/fails", self.fail)
         app.include_router(things)
         app.include_router(others)
-        app.add_middleware(Paths)
-        app.add_middleware(problems.UnexpectedErrors)
+        app.add_middleware(paths.resolve)
+        app.add_middleware(problems.catch)
         self.client = TestClient(app)
 
     async def fail(self) -> None:
@@ -261,8 +261,9 @@ def test_a_failure_within_an_answer_cuts_it_and_tells_the_server_nothing_of_the_
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    noting = partial(requests.accompany, level="ERROR", form="json")
     with pytest.raises(Exception, match=r"^$") as raised:
-        asyncio.run(problems.UnexpectedErrors(app)(scope, nothing, send))
+        asyncio.run(asyncio.wait_for(noting(problems.catch(app))(scope, nothing, send), 10))
     assert raised.type is not ValueError
     assert raised.value.__suppress_context__
     assert [message["type"] for message in sent] == ["http.response.start"]
@@ -278,7 +279,7 @@ def test_a_failure_of_the_start_is_the_server_s_to_tell() -> None:
         raise AssertionError("nothing is sent")
 
     with pytest.raises(ValueError, match="no"):
-        asyncio.run(problems.UnexpectedErrors(app)({"type": "lifespan"}, nothing, send))
+        asyncio.run(asyncio.wait_for(problems.catch(app)({"type": "lifespan"}, nothing, send), 10))
 
 
 def test_a_cancelled_request_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
@@ -289,5 +290,5 @@ def test_a_cancelled_request_is_not_a_failure(caplog: pytest.LogCaptureFixture) 
         raise AssertionError("nothing is sent")
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(problems.UnexpectedErrors(app)({"type": "http"}, nothing, send))
+        asyncio.run(asyncio.wait_for(problems.catch(app)({"type": "http"}, nothing, send), 10))
     assert caplog.records == []

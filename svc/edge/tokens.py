@@ -28,7 +28,7 @@ class Token:
     name: str
     scope: str
     hashed: str
-    application: str | None
+    application: str | None = None
 
 
 def parse(text: str) -> list[Token]:
@@ -63,15 +63,12 @@ def hash_of(text: bytes) -> str:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit status: 0, or 2 for wrong usage."""
-    if len(arguments) not in {2, 3}:
-        print(USAGE, file=sys.stderr)
-        return 2
-    name, scope, application = [*arguments, None][:3]
     secret = secrets.token_urlsafe(32)
-    line = ":".join([*arguments[:2], hash_of(secret.encode()), *arguments[2:]])
+    parts = [*arguments[:2], hash_of(secret.encode()), *arguments[2:]]
+    line = ":".join(parts)
     try:
         # A comma in the application's name would make two tokens of the line.
-        if parse(line) != [Token(str(name), str(scope), hash_of(secret.encode()), application)]:
+        if len(arguments) not in {2, 3} or parse(line) != [Token(*parts)]:
             raise ValueError(USAGE)
     except ValueError as error:
         print(error, file=sys.stderr)

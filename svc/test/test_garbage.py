@@ -13,7 +13,7 @@ from starlette.types import Message
 
 import main
 from config import Settings
-from edge import lines
+from edge import logs
 
 MANY = 50
 CONFIG = "/api/v1/config?application=billing&name=production"
@@ -25,7 +25,7 @@ type Ask = Callable[[], Coroutine[Any, Any, tuple[int, Any]]]
 def drained() -> Iterator[None]:
     """The lines of the log are written before the test ends."""
     yield
-    lines.writer().drain(10)
+    logs.writer().drain(10)
 
 
 async def ask(
