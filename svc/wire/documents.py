@@ -11,6 +11,8 @@ from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
+
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 MAX_FAULTS = 20
@@ -22,6 +24,7 @@ type Location = tuple[str | int, ...]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TOO_DEEP = f"This is nested deeper than {MAX_DEPTH} levels"
 
 
 class ObjectText(dict[str, Any]):
@@ -34,150 +37,134 @@ class ObjectText(dict[str, Any]):
         self.text = text
 
 
-class Unreadable(ValueError):
-    """The text is no JSON object, or none that can be kept.
-
-    `faults` lists (location, what is wrong), at most 20 of them, in the order of the text.
-    """
-
-    def __init__(self, *faults: tuple[Location, str]) -> None:
-        super().__init__("the document cannot be read")
-        self.faults = faults
-
-
 def read_object(body: bytes) -> dict[str, Any]:
     """The members of the JSON object in `body`, which must be UTF-8 without a byte order mark.
 
-    A member that is itself an object becomes an `ObjectText`. Raises Unreadable.
+    A member that is itself an object becomes an `ObjectText`. Raises RequestValidationError with at
+    most 20 faults, in the order of the text.
     """
     try:
         text = body.decode()
+        try:
+            tree: dict[str, Any] = _read(text, _QUICK)
+        except _Refused:
+            raise _invalid(*islice(_faults(_read(text, _EXACT)), MAX_FAULTS)) from None
     except UnicodeDecodeError as error:
-        raise Unreadable(((), f"The body is not UTF-8 at byte {error.start}")) from None
-    reader, objects = _Reader(), dict[str, ObjectText]()
-    try:
-        tree = reader.members(text, objects)
+        raise _invalid(((), f"The body is not UTF-8 at byte {error.start}")) from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Unreadable(((), f"The body is not a JSON object: look at {where}")) from None
+        raise _invalid(((), f"The body is not a JSON object: look at {where}")) from None
     except RecursionError:
-        raise Unreadable(((), _TOO_DEEP)) from None
+        raise _invalid(((), _TOO_DEEP)) from None
     # Most texts cannot have a fault, and the search for its place is slow: a NUL and a surrogate
     # have to be escaped, and what is deep has many brackets.
-    if reader.found_fault or "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
-        faults = list(islice(_faults(tree, (), 0), MAX_FAULTS))
+    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        faults = list(islice(_faults(tree), MAX_FAULTS))
         if faults:
-            raise Unreadable(*faults)
-    return {**tree, **objects}
+            raise _invalid(*faults)
+    return tree
 
 
-_TOO_DEEP = f"This is nested deeper than {MAX_DEPTH} levels"
+def _invalid(*faults: tuple[Location, str]) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "invalid", "loc": ("body", *where), "msg": what} for where, what in faults]
+    )
 
 
-class _Repeating(dict[str, Any]):
-    """An object in which `repeated` is a key more than once."""
+def _read(text: str, decoder: json.JSONDecoder) -> Any:
+    """The object that is all of `text`, read by the decoder."""
 
-    repeated: str
+    def past(sign: str, at: int) -> int:
+        if not text.startswith(sign, at):
+            raise json.JSONDecodeError(f"no {sign}", text, at)
+        return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
+
+    pairs: list[tuple[str, Any]] = []
+    at = past("{", past("", 0))
+    while not text.startswith("}", at):
+        if pairs:
+            at = past(",", at)
+        past('"', at)
+        key, at = decoder.raw_decode(text, at)
+        start = past(":", past("", at))
+        value, end = decoder.raw_decode(text, start)
+        if isinstance(value, dict):
+            value = ObjectText(text[start:end], value)
+        pairs.append((key, value))
+        at = past("", end)
+    if past("}", at) != len(text):
+        raise json.JSONDecodeError("more than one value", text, at)
+    return decoder.object_pairs_hook(pairs)
 
 
-class _Refused(str):
-    """What is wrong with a number, in its place."""
+class _Refused(Exception):
+    """A value cannot be kept: of a number, the text says why."""
 
 
-def _refusal(text: str) -> str | None:
-    """What is wrong with a number that is long or has an exponent; the exact test is slow."""
+def _refusal(text: str) -> _Refused | None:
+    """What is wrong with a number, which may be NaN or infinite."""
+    # The exact test is slow, and what is short and has no exponent keeps every limit.
+    if len(text) <= SHORT and "e" not in text and "E" not in text and text[-1].isdigit():
+        return None
     try:
         number = Decimal(text)
     except InvalidOperation:
-        return "This is a number out of range"
+        return _Refused("This is a number out of range")
+    if not number.is_finite():
+        return _Refused("This is not a JSON number")
     size = number.copy_abs()
     if size > LARGEST:
-        return "This is a number larger than 1.7976931348623157e308"
+        return _Refused("This is a number larger than 1.7976931348623157e308")
     if 0 < size < SMALLEST:
-        return "This is a number closer to zero than 1e-308"
-    _, digits, exponent = number.as_tuple()
-    exponent = int(exponent)
-    if max(1, len(digits) + exponent if number else 1) + max(0, -exponent) > MAX_DIGITS:
-        return f"This is a number of more than {MAX_DIGITS} digits"
-    return None
+        return _Refused("This is a number closer to zero than 1e-308")
+    before = max(0, number.adjusted()) + 1 if number else 1
+    behind = max(0, -int(number.as_tuple().exponent))
+    too_long = before + behind > MAX_DIGITS
+    return _Refused(f"This is a number of more than {MAX_DIGITS} digits") if too_long else None
 
 
-class _Reader:
-    """Reads one text; `found_fault` says whether a fault stands in the tree for certain."""
-
-    found_fault = False
-
-    def members(self, text: str, objects: dict[str, ObjectText]) -> dict[str, Any]:
-        """The object that is all of `text`; `objects` receives its members that are objects."""
-        # Not kept: it knows the reader, and the two would be left to the garbage collector.
-        decoder = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_float=self._float,
-            parse_int=self._int,
-            parse_constant=lambda _: self._refused("This is not a JSON number"),
-        )
-
-        def past_space(at: int) -> int:
-            return _SPACE.match(text, at).end()  # type: ignore[union-attr]
-
-        def past(sign: str, at: int) -> int:
-            if not text.startswith(sign, at):
-                raise json.JSONDecodeError(f"no {sign}", text, at)
-            return past_space(at + 1)
-
-        pairs: list[tuple[str, Any]] = []
-        at = past("{", past_space(0))
-        while not text.startswith("}", at):
-            if pairs:
-                at = past(",", at)
-            past('"', at)
-            key, at = decoder.raw_decode(text, at)
-            start = past(":", past_space(at))
-            value, end = decoder.raw_decode(text, start)
-            if isinstance(value, dict):
-                objects[key] = ObjectText(text[start:end], value)
-            pairs.append((key, value))
-            at = past_space(end)
-        if past("}", at) != len(text):
-            raise json.JSONDecodeError("more than one value", text, at)
-        return self._object(pairs)
-
-    def _refused(self, reason: str) -> _Refused:
-        self.found_fault = True
-        return _Refused(reason)
-
-    def _float(self, text: str) -> float | _Refused:
-        if len(text) > SHORT or "e" in text or "E" in text:
-            reason = _refusal(text)
-            return self._refused(reason) if reason else float(text)
-        return float(text)
-
-    def _int(self, text: str) -> int | _Refused:
-        reason = _refusal(text) if len(text) > SHORT else None
-        return self._refused(reason) if reason else int(text)
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) == len(pairs):
-            return members
-        self.found_fault = True
-        repeating, seen = _Repeating(members), set[str]()
-        for key, _ in pairs:
-            if key in seen:
-                repeating.repeated = key
-                break
-            seen.add(key)
-        return repeating
+def _float(text: str) -> float:
+    if refusal := _refusal(text):
+        raise refusal
+    return float(text)
 
 
-def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location, str]]:
+def _int(text: str) -> int:
+    if len(text) > SHORT:
+        _float(text)
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _Refused
+    return members
+
+
+# The quick one stops at a fault. The other leaves all in the tree that tells where the faults are:
+# objects as tuples of pairs, and in the place of each number what is wrong with it, or None.
+_QUICK = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_float
+)
+_EXACT = json.JSONDecoder(
+    object_pairs_hook=tuple, parse_float=_refusal, parse_int=_refusal, parse_constant=_refusal
+)
+
+
+def _faults(value: Any, where: Location = (), depth: int = 0) -> Iterator[tuple[Location, str]]:
+    """What is wrong and where, in the order of the text."""
     # The body itself is level 0, so that a member's own object is level 1.
-    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+    if isinstance(value, dict | tuple | list) and depth > MAX_DEPTH:
         yield where, _TOO_DEEP
-    elif isinstance(value, dict):
-        if isinstance(value, _Repeating) and not _UNSTORABLE.search(value.repeated):
-            yield (*where, value.repeated), "This is there twice"
-        for key, member in value.items():
+    elif isinstance(value, dict | tuple):
+        members = dict(value)
+        if len(members) < len(value):
+            first = {key: at for at, (key, _) in reversed([*enumerate(value)])}
+            key = next(key for at, (key, _) in enumerate(value) if at > first[key])
+            if not _UNSTORABLE.search(key):
+                yield (*where, key), "This is there twice"
+        for key, member in members.items():
             if _UNSTORABLE.search(key):
                 yield where, "This has a key with a NUL character or a lone surrogate"
             else:

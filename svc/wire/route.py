@@ -29,7 +29,7 @@ from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 from starlette.routing import Match
 from starlette.types import Scope
 
-from wire.documents import Unreadable, read_object
+from wire.documents import read_object
 
 LARGE_BODY_BYTES = 64 * 1024
 
@@ -187,16 +187,9 @@ async def _members(body: bytes) -> dict[str, Any]:
     """The members of the body; a large one is read beside the event loop, not to hold up others."""
     if not body:
         raise invalid("body", detail="Field required")
-    try:
-        large = len(body) > LARGE_BODY_BYTES
-        return await to_thread(read_object, body) if large else read_object(body)
-    except Unreadable as error:
-        raise RequestValidationError(
-            [
-                {"type": "invalid", "loc": ("body", *where), "msg": detail}
-                for where, detail in error.faults
-            ]
-        ) from None
+    if len(body) > LARGE_BODY_BYTES:
+        return await to_thread(read_object, body)
+    return read_object(body)
 
 
 def _query(query: bytes, many: dict[str, bool]) -> Given:
