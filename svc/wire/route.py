@@ -8,7 +8,8 @@ import re
 from asyncio import to_thread
 from collections.abc import Callable, Coroutine
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
+from itertools import chain
 from typing import Annotated, Any, TypeAliasType, TypedDict
 from urllib.parse import parse_qsl
 
@@ -32,12 +33,6 @@ from starlette.types import Scope
 from wire.documents import read_object
 
 LARGE_BODY_BYTES = 64 * 1024
-
-# The quick way reads these of what a route declares, or need not know them.
-_QUICK = {
-    *("path_params", "query_params", "header_params", "body_params", "path"),
-    *("request_param_name", "response_param_name", "call", "use_cache", "cache_key"),
-}
 
 Given = dict[str, list[str]]
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -75,14 +70,15 @@ class ExactRoute(APIRoute):
 
 
 def _is_plain(route: APIRoute) -> bool:
-    """Whether the quick way does all that the route declares.
-
-    It names what that can do, so that whatever else FastAPI has, now or later, is left to FastAPI.
-    """
+    """Whether the quick way knows all that the function takes; whatever else FastAPI has, now or
+    later, is left to FastAPI."""
     declared, body = route.dependant, route.body_field
     kinds = declared.query_params, declared.header_params
+    read = chain(declared.path_params, *kinds, declared.body_params)
+    known = {declared.request_param_name, declared.response_param_name, *(one.name for one in read)}
     return (
-        not any(value for name, value in vars(declared).items() if name not in _QUICK)
+        not declared.dependencies
+        and known >= set(signature(route.endpoint).parameters)
         # One model may stand for all parameters of a kind, and several parameters for one body.
         and all(_get_flat_fields_from_params(kind) == kind for kind in kinds)
         and declared.body_params in ([], [body])
