@@ -75,6 +75,7 @@ def _read(text: str, decoder: json.JSONDecoder) -> Any:
     """The object that is all of `text`, read by the decoder."""
 
     def past(sign: str, at: int) -> int:
+        """Where the text goes on behind the sign, or behind none, and white space."""
         if not text.startswith(sign, at):
             raise json.JSONDecodeError(f"no {sign}", text, at)
         return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
@@ -103,8 +104,9 @@ class _Refused(Exception):
 
 def _refusal(text: str) -> _Refused | None:
     """What is wrong with a number, which may be NaN or infinite."""
-    # The exact test is slow, and what is short and has no exponent keeps every limit.
-    if len(text) <= SHORT and "e" not in text and "E" not in text and text[-1].isdigit():
+    # The exact test is slow, and no limit can catch what is short and has no exponent. What is not
+    # finite ends with a letter.
+    if len(text) <= SHORT and "e" not in text and "E" not in text and text[-1] <= "9":
         return None
     try:
         number = Decimal(text)
@@ -155,10 +157,18 @@ _EXACT = json.JSONDecoder(
 def _faults(value: Any, where: Location = (), depth: int = 0) -> Iterator[tuple[Location, str]]:
     """What is wrong and where, in the order of the text."""
     # The body itself is level 0, so that a member's own object is level 1.
-    if isinstance(value, dict | tuple | list) and depth > MAX_DEPTH:
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            yield where, "This holds a NUL character or a lone surrogate"
+    elif isinstance(value, _Refused):
+        yield where, str(value)
+    elif depth > MAX_DEPTH and isinstance(value, dict | tuple | list):
         yield where, _TOO_DEEP
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, (*where, index), depth + 1)
     elif isinstance(value, dict | tuple):
-        members = dict(value)
+        members = value if isinstance(value, dict) else dict(value)
         if len(members) < len(value):
             first = {key: at for at, (key, _) in reversed([*enumerate(value)])}
             key = next(key for at, (key, _) in enumerate(value) if at > first[key])
@@ -169,10 +179,3 @@ def _faults(value: Any, where: Location = (), depth: int = 0) -> Iterator[tuple[
                 yield where, "This has a key with a NUL character or a lone surrogate"
             else:
                 yield from _faults(member, (*where, key), depth + 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _faults(item, (*where, index), depth + 1)
-    elif isinstance(value, _Refused):
-        yield where, str(value)
-    elif isinstance(value, str) and _UNSTORABLE.search(value):
-        yield where, "This holds a NUL character or a lone surrogate"
