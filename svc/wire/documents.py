@@ -45,12 +45,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         text = body.decode()
-        try:
-            tree: dict[str, Any] = _read(text, _QUICK)
-        except _Refused:
-            raise _invalid(*islice(_faults(_read(text, _EXACT)), MAX_FAULTS)) from None
     except UnicodeDecodeError as error:
         raise _invalid(((), f"The body is not UTF-8 at byte {error.start}")) from None
+    reader = _Reader()
+    try:
+        members = reader.members(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _invalid(((), f"The body is not a JSON object: look at {where}")) from None
@@ -58,11 +57,11 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise _invalid(((), _TOO_DEEP)) from None
     # Most texts cannot have a fault, and the search for its place is slow: a NUL and a surrogate
     # have to be escaped, and what is deep has many brackets.
-    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
-        faults = list(islice(_faults(tree), MAX_FAULTS))
+    if reader.found_fault or "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        faults = list(islice(_faults(members, (), 0), MAX_FAULTS))
         if faults:
             raise _invalid(*faults)
-    return tree
+    return members
 
 
 def _invalid(*faults: tuple[Location, str]) -> RequestValidationError:
@@ -71,110 +70,115 @@ def _invalid(*faults: tuple[Location, str]) -> RequestValidationError:
     )
 
 
-def _read(text: str, decoder: json.JSONDecoder) -> Any:
-    """The object that is all of `text`, read by the decoder."""
+class _Repeating(dict[str, Any]):
+    """An object in which `repeated` is a key more than once."""
 
-    def past(sign: str, at: int) -> int:
-        """Where the text goes on behind the sign, or behind none, and white space."""
-        if not text.startswith(sign, at):
-            raise json.JSONDecodeError(f"no {sign}", text, at)
-        return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
-
-    pairs: list[tuple[str, Any]] = []
-    at = past("{", past("", 0))
-    while not text.startswith("}", at):
-        if pairs:
-            at = past(",", at)
-        past('"', at)
-        key, at = decoder.raw_decode(text, at)
-        start = past(":", past("", at))
-        value, end = decoder.raw_decode(text, start)
-        if isinstance(value, dict):
-            value = ObjectText(text[start:end], value)
-        pairs.append((key, value))
-        at = past("", end)
-    if past("}", at) != len(text):
-        raise json.JSONDecodeError("more than one value", text, at)
-    return decoder.object_pairs_hook(pairs)
+    repeated: str
 
 
-class _Refused(Exception):
-    """A value cannot be kept: of a number, the text says why."""
+class _Refused(str):
+    """What is wrong with a number, in its place."""
 
 
-def _refusal(text: str) -> _Refused | None:
-    """What is wrong with a number, which may be NaN or infinite."""
-    # The exact test is slow, and no limit can catch what is short and has no exponent. What is not
-    # finite ends with a letter.
-    if len(text) <= SHORT and "e" not in text and "E" not in text and text[-1] <= "9":
-        return None
+def _refusal(text: str) -> str | None:
+    """What is wrong with a number that is long or has an exponent; the exact test is slow."""
     try:
         number = Decimal(text)
     except InvalidOperation:
-        return _Refused("This is a number out of range")
-    if not number.is_finite():
-        return _Refused("This is not a JSON number")
+        return "This is a number out of range"
     size = number.copy_abs()
     if size > LARGEST:
-        return _Refused("This is a number larger than 1.7976931348623157e308")
+        return "This is a number larger than 1.7976931348623157e308"
     if 0 < size < SMALLEST:
-        return _Refused("This is a number closer to zero than 1e-308")
+        return "This is a number closer to zero than 1e-308"
     before = max(0, number.adjusted()) + 1 if number else 1
     behind = max(0, -int(number.as_tuple().exponent))
-    too_long = before + behind > MAX_DIGITS
-    return _Refused(f"This is a number of more than {MAX_DIGITS} digits") if too_long else None
+    if before + behind > MAX_DIGITS:
+        return f"This is a number of more than {MAX_DIGITS} digits"
+    return None
 
 
-def _float(text: str) -> float:
-    if refusal := _refusal(text):
-        raise refusal
-    return float(text)
+class _Reader:
+    """Reads one text; `found_fault` says whether a fault stands in the tree for certain."""
+
+    found_fault = False
+
+    def members(self, text: str) -> dict[str, Any]:
+        """The object that is all of `text`."""
+        # Not kept: it knows the reader, and the two would be left to the garbage collector.
+        decoder = json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_float=self._float,
+            parse_int=self._int,
+            parse_constant=lambda _: self._refused("This is not a JSON number"),
+        )
+
+        def past(sign: str, at: int) -> int:
+            """Where the text goes on behind the sign, which may be none, and white space."""
+            if not text.startswith(sign, at):
+                raise json.JSONDecodeError(f"no {sign}", text, at)
+            return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
+
+        pairs: list[tuple[str, Any]] = []
+        at = past("{", past("", 0))
+        while not text.startswith("}", at):
+            if pairs:
+                at = past(",", at)
+            past('"', at)
+            key, at = decoder.raw_decode(text, at)
+            start = past(":", past("", at))
+            value, end = decoder.raw_decode(text, start)
+            if type(value) is dict:
+                value = ObjectText(text[start:end], value)
+            pairs.append((key, value))
+            at = past("", end)
+        if past("}", at) != len(text):
+            raise json.JSONDecodeError("more than one value", text, at)
+        return self._object(pairs)
+
+    def _refused(self, reason: str) -> _Refused:
+        self.found_fault = True
+        return _Refused(reason)
+
+    def _float(self, text: str) -> float | _Refused:
+        may_be_wrong = len(text) > SHORT or "e" in text or "E" in text
+        reason = _refusal(text) if may_be_wrong else None
+        return self._refused(reason) if reason else float(text)
+
+    def _int(self, text: str) -> int | _Refused:
+        reason = _refusal(text) if len(text) > SHORT else None
+        return self._refused(reason) if reason else int(text)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+        self.found_fault = True
+        repeating, seen = _Repeating(members), set[str]()
+        for key, _ in pairs:
+            if key in seen:
+                repeating.repeated = key
+                break
+            seen.add(key)
+        return repeating
 
 
-def _int(text: str) -> int:
-    if len(text) > SHORT:
-        _float(text)
-    return int(text)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise _Refused
-    return members
-
-
-# The quick one stops at a fault. The other leaves all in the tree that tells where the faults are:
-# objects as tuples of pairs, and in the place of each number what is wrong with it, or None.
-_QUICK = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_float
-)
-_EXACT = json.JSONDecoder(
-    object_pairs_hook=tuple, parse_float=_refusal, parse_int=_refusal, parse_constant=_refusal
-)
-
-
-def _faults(value: Any, where: Location = (), depth: int = 0) -> Iterator[tuple[Location, str]]:
-    """What is wrong and where, in the order of the text."""
+def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location, str]]:
     # The body itself is level 0, so that a member's own object is level 1.
-    if isinstance(value, str):
+    if isinstance(value, _Refused):
+        yield where, str(value)
+    elif isinstance(value, str):
         if _UNSTORABLE.search(value):
             yield where, "This holds a NUL character or a lone surrogate"
-    elif isinstance(value, _Refused):
-        yield where, str(value)
-    elif depth > MAX_DEPTH and isinstance(value, dict | tuple | list):
+    elif depth > MAX_DEPTH and isinstance(value, dict | list):
         yield where, _TOO_DEEP
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _faults(item, (*where, index), depth + 1)
-    elif isinstance(value, dict | tuple):
-        members = value if isinstance(value, dict) else dict(value)
-        if len(members) < len(value):
-            first = {key: at for at, (key, _) in reversed([*enumerate(value)])}
-            key = next(key for at, (key, _) in enumerate(value) if at > first[key])
-            if not _UNSTORABLE.search(key):
-                yield (*where, key), "This is there twice"
-        for key, member in members.items():
+    elif isinstance(value, dict):
+        if isinstance(value, _Repeating) and not _UNSTORABLE.search(value.repeated):
+            yield (*where, value.repeated), "This is there twice"
+        for key, member in value.items():
             if _UNSTORABLE.search(key):
                 yield where, "This has a key with a NUL character or a lone surrogate"
             else:
