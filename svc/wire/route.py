@@ -125,7 +125,7 @@ def _quick(route: APIRoute) -> Handler:
                 sent.setdefault(headers[name], []).append(value.decode("latin-1"))
         given = {"path": scope["path_params"], "query": query, "header": sent, "body": members}
         try:
-            values = arguments.validate_python(given)
+            values = arguments.validate_python(given, from_attributes=True)
         except ValidationError as error:
             raise RequestValidationError(error.errors(include_url=False)) from None
         if request_name:
