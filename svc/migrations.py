@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -89,11 +89,8 @@ def pending(migrations: Sequence[Migration], database: connection) -> list[Migra
     done = applied(database)
     for number, (name, checksum, _) in done.items():
         if number not in files:
-            newer = number > len(files)
-            raise MigrationError(
-                f"{name}: applied, but not among the files"
-                + (": the database is newer than this code" if newer else "")
-            )
+            newer = ": the database is newer than this code" if number > len(files) else ""
+            raise MigrationError(f"{name}: applied, but not among the files{newer}")
         if files[number].name != name:
             raise MigrationError(f"{files[number].name}: applied under the name {name}")
         if files[number].checksum != checksum:
@@ -104,8 +101,8 @@ def pending(migrations: Sequence[Migration], database: connection) -> list[Migra
 def migrate(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
     """Applies what is pending and yields each name once it is committed."""
     migrations = load(folder)
-    with _connected(dsn) as database, database.cursor() as cursor:
-        _lock(database)
+    with closing(_connect(dsn)) as database, database.cursor() as cursor:
+        _lock(cursor)
         cursor.execute(
             "create table if not exists migrations ("
             " number integer primary key,"
@@ -114,108 +111,85 @@ def migrate(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
             " applied_at timestamptz not null default now())"
         )
         for migration in pending(migrations, database):
-            _apply(database, migration)
+            _apply(cursor, migration)
             yield migration.name
 
 
-@contextmanager
-def _connected(dsn: str) -> Iterator[connection]:
-    database = psycopg2.connect(
-        dsn, connect_timeout=5, fallback_application_name="config-service migrations"
-    )
+def _connect(dsn: str) -> connection:
+    name = "config-service migrations"
+    database = psycopg2.connect(dsn, connect_timeout=5, fallback_application_name=name)
     database.autocommit = True
-    try:
-        yield database
-    finally:
-        database.close()
+    return database
 
 
-def _lock(database: connection) -> None:
+def _lock(cursor: cursor) -> None:
     """Takes the advisory lock that the session then holds to its end.
 
     It polls: a runner blocked inside pg_advisory_lock would deadlock with CREATE INDEX
     CONCURRENTLY, which waits for every older snapshot.
     """
     give_up = time.monotonic() + LOCK_WAIT_SECONDS
-    with database.cursor() as cursor:
-        while True:
-            cursor.execute("select pg_try_advisory_lock(%s)", (LOCK,))
-            if cursor.fetchone() == (True,):
-                return
-            if time.monotonic() > give_up:
-                raise MigrationError("another runner has held the lock for too long")
-            time.sleep(0.1)
+    while time.monotonic() <= give_up:
+        cursor.execute("select pg_try_advisory_lock(%s)", (LOCK,))
+        if cursor.fetchone() == (True,):
+            return
+        time.sleep(0.1)
+    raise MigrationError("another runner has held the lock for too long")
 
 
-def _apply(database: connection, migration: Migration) -> None:
+def _apply(cursor: cursor, migration: Migration) -> None:
     """Runs one migration; where a lock it needs is taken, it steps back and tries again, because
     whoever waits for a table lock blocks every reader behind it."""
-    record = "insert into migrations (number, name, checksum) values (%s, %s, %s)"
-    row = (migration.number, migration.name, migration.checksum)
-    with database.cursor() as cursor:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                if migration.in_transaction:
-                    cursor.execute("begin; set local lock_timeout = '2s'")
-                    _run(cursor, migration)
-                    cursor.execute(record, row)
-                    cursor.execute("commit")
-                else:
-                    cursor.execute(migration.sql)
-                    cursor.execute(record, row)
-            except psycopg2.errors.LockNotAvailable:
-                cursor.execute("rollback")
-                if attempt == ATTEMPTS:
-                    raise MigrationError(f"{migration.name}: a lock it needs stays taken") from None
-                time.sleep(min(attempt, 5))
-            except psycopg2.Error as error:
-                said = error.diag.message_primary or "the connection was lost"
-                raise MigrationError(f"{migration.name}: {said} ({error.pgcode})") from None
-            else:
-                return
+    for attempt in range(ATTEMPTS):
+        time.sleep(min(attempt, 5))
+        try:
+            if migration.in_transaction:
+                cursor.execute("begin; set local lock_timeout = '2s'; savepoint of_the_runner")
+            _run(cursor, migration)
+            cursor.execute(
+                "insert into migrations (number, name, checksum) values (%s, %s, %s)",
+                (migration.number, migration.name, migration.checksum),
+            )
+            if migration.in_transaction:
+                cursor.execute("commit")
+        except psycopg2.errors.LockNotAvailable:
+            cursor.execute("rollback")
+        except psycopg2.Error as error:
+            said = error.diag.message_primary or "the connection was lost"
+            raise MigrationError(f"{migration.name}: {said} ({error.pgcode})") from None
+        else:
+            return
+    raise MigrationError(f"{migration.name}: a lock it needs stays taken")
 
 
 def _run(cursor: cursor, migration: Migration) -> None:
-    """Runs the file. Raises MigrationError where that ended the runner's transaction."""
-    begun = _transaction(cursor)
-    cursor.execute("savepoint of_the_runner")
+    """Runs the file. Raises MigrationError where that ended the runner's transaction, with which
+    the savepoint has gone."""
+    failure = None
     try:
         cursor.execute(migration.sql)
-    except psycopg2.Error:
-        if cursor.connection.closed or _is_there(cursor, "of_the_runner"):
-            raise  # the failure has undone all that the file did
-    else:
-        if _transaction(cursor) == begun:
-            return
-    raise MigrationError(
-        f"{migration.name}: it ended the runner's transaction. It is not recorded as applied, but "
-        "what it committed stays: undo that by hand, and take the commit or rollback out of it"
-    )
-
-
-def _is_there(cursor: cursor, savepoint: str) -> bool:
-    """Whether the transaction that failed is the one with the savepoint, to which it goes back."""
-    try:
-        cursor.execute(f"rollback to savepoint {savepoint}")
-    except psycopg2.Error:
-        return False
-    return True
-
-
-def _transaction(cursor: cursor) -> object:
-    """The id of the transaction that is open; one of its own where none is."""
-    cursor.execute("select pg_current_xact_id()")
-    return cursor.fetchone()
+    except psycopg2.Error as error:
+        failure = error
+    if migration.in_transaction and not cursor.connection.closed:
+        try:
+            cursor.execute(f"{'rollback to' if failure else 'release'} savepoint of_the_runner")
+        except psycopg2.Error:
+            raise MigrationError(
+                f"{migration.name}: it ended the runner's transaction. It is not recorded as "
+                "applied, but what it committed stays: undo that by hand, and take the commit or "
+                "rollback out of it"
+            ) from None
+    if failure:
+        raise failure
 
 
 def status(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
     """A line for each migration: its name, and when it was applied (UTC) or `pending`."""
     migrations = load(folder)
-    with _connected(dsn) as database:
-        still = {migration.number for migration in pending(migrations, database)}
-        done = applied(database)
+    with closing(_connect(dsn)) as database:
+        still, done = pending(migrations, database), applied(database)
     for migration in migrations:
-        if migration.number in still:
+        if migration in still:
             yield f"{migration.name}  pending"
         else:
             at = done[migration.number][2].astimezone(UTC)
@@ -245,12 +219,11 @@ def are_applied(database: connection) -> bool:
 def obstacle(dsn: str) -> str | None:
     """Why the service is not ready, in a line; None where it is."""
     try:
-        with _connected(dsn) as database:
-            if are_applied(database):
-                return None
+        with closing(_connect(dsn)) as database:
+            ready = are_applied(database)
     except psycopg2.Error as error:
         return _first_line(error)
-    return "a migration is pending: run `python -m migrations`"
+    return None if ready else "a migration is pending: run `python -m migrations`"
 
 
 def _first_line(error: MigrationError | psycopg2.Error) -> str:
@@ -263,20 +236,16 @@ def main(arguments: Sequence[str]) -> int:
     if arguments not in ([], ["status"]):
         print("usage: python -m migrations [status]", file=sys.stderr)
         return 2
-    dsn = settings().direct_url
+    dsn, line = settings().direct_url, ""
+    applying = (f"migrations: {name} applied" for name in migrate(dsn))
     try:
-        if arguments:
-            for line in status(dsn):
-                print(line)
-            return 0
-        count = 0
-        for count, name in enumerate(migrate(dsn), 1):  # noqa: B007
-            print(f"migrations: {name} applied")
-        if not count:
-            print("migrations: nothing to apply")
+        for line in status(dsn) if arguments else applying:
+            print(line)
     except (MigrationError, psycopg2.Error) as error:
         print(f"migrations: {_first_line(error)}", file=sys.stderr)
         return 1
+    if not line:
+        print("migrations: nothing to apply")
     return 0
 
 

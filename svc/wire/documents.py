@@ -11,6 +11,8 @@ from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any
 
+from fastapi.exceptions import RequestValidationError
+
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 MAX_FAULTS = 20
@@ -22,6 +24,7 @@ type Location = tuple[str | int, ...]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TOO_DEEP = f"This is nested deeper than {MAX_DEPTH} levels"
 
 
 class ObjectText(dict[str, Any]):
@@ -34,44 +37,37 @@ class ObjectText(dict[str, Any]):
         self.text = text
 
 
-class Unreadable(ValueError):
-    """The text is no JSON object, or none that can be kept.
-
-    `faults` lists (location, what is wrong), at most 20 of them, in the order of the text.
-    """
-
-    def __init__(self, *faults: tuple[Location, str]) -> None:
-        super().__init__("the document cannot be read")
-        self.faults = faults
-
-
 def read_object(body: bytes) -> dict[str, Any]:
     """The members of the JSON object in `body`, which must be UTF-8 without a byte order mark.
 
-    A member that is itself an object becomes an `ObjectText`. Raises Unreadable.
+    A member that is itself an object becomes an `ObjectText`. Raises RequestValidationError with at
+    most 20 faults, in the order of the text.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise Unreadable(((), f"The body is not UTF-8 at byte {error.start}")) from None
-    reader, objects = _Reader(), dict[str, ObjectText]()
+        raise _invalid(((), f"The body is not UTF-8 at byte {error.start}")) from None
+    reader = _Reader()
     try:
-        tree = reader.members(text, objects)
+        members = reader.members(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Unreadable(((), f"The body is not a JSON object: look at {where}")) from None
+        raise _invalid(((), f"The body is not a JSON object: look at {where}")) from None
     except RecursionError:
-        raise Unreadable(((), _TOO_DEEP)) from None
+        raise _invalid(((), _TOO_DEEP)) from None
     # Most texts cannot have a fault, and the search for its place is slow: a NUL and a surrogate
     # have to be escaped, and what is deep has many brackets.
     if reader.found_fault or "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
-        faults = list(islice(_faults(tree, (), 0), MAX_FAULTS))
+        faults = list(islice(_faults(members, (), 0), MAX_FAULTS))
         if faults:
-            raise Unreadable(*faults)
-    return {**tree, **objects}
+            raise _invalid(*faults)
+    return members
 
 
-_TOO_DEEP = f"This is nested deeper than {MAX_DEPTH} levels"
+def _invalid(*faults: tuple[Location, str]) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "invalid", "loc": ("body", *where), "msg": what} for where, what in faults]
+    )
 
 
 class _Repeating(dict[str, Any]):
@@ -95,9 +91,9 @@ def _refusal(text: str) -> str | None:
         return "This is a number larger than 1.7976931348623157e308"
     if 0 < size < SMALLEST:
         return "This is a number closer to zero than 1e-308"
-    _, digits, exponent = number.as_tuple()
-    exponent = int(exponent)
-    if max(1, len(digits) + exponent if number else 1) + max(0, -exponent) > MAX_DIGITS:
+    before = max(0, number.adjusted()) + 1 if number else 1
+    behind = max(0, -int(number.as_tuple().exponent))
+    if before + behind > MAX_DIGITS:
         return f"This is a number of more than {MAX_DIGITS} digits"
     return None
 
@@ -107,8 +103,8 @@ class _Reader:
 
     found_fault = False
 
-    def members(self, text: str, objects: dict[str, ObjectText]) -> dict[str, Any]:
-        """The object that is all of `text`; `objects` receives its members that are objects."""
+    def members(self, text: str) -> dict[str, Any]:
+        """The object that is all of `text`."""
         # Not kept: it knows the reader, and the two would be left to the garbage collector.
         decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
@@ -117,27 +113,25 @@ class _Reader:
             parse_constant=lambda _: self._refused("This is not a JSON number"),
         )
 
-        def past_space(at: int) -> int:
-            return _SPACE.match(text, at).end()  # type: ignore[union-attr]
-
         def past(sign: str, at: int) -> int:
+            """Where the text goes on behind the sign, which may be none, and white space."""
             if not text.startswith(sign, at):
                 raise json.JSONDecodeError(f"no {sign}", text, at)
-            return past_space(at + 1)
+            return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
 
         pairs: list[tuple[str, Any]] = []
-        at = past("{", past_space(0))
+        at = past("{", past("", 0))
         while not text.startswith("}", at):
             if pairs:
                 at = past(",", at)
             past('"', at)
             key, at = decoder.raw_decode(text, at)
-            start = past(":", past_space(at))
+            start = past(":", past("", at))
             value, end = decoder.raw_decode(text, start)
-            if isinstance(value, dict):
-                objects[key] = ObjectText(text[start:end], value)
+            if type(value) is dict:
+                value = ObjectText(text[start:end], value)
             pairs.append((key, value))
-            at = past_space(end)
+            at = past("", end)
         if past("}", at) != len(text):
             raise json.JSONDecodeError("more than one value", text, at)
         return self._object(pairs)
@@ -147,10 +141,9 @@ class _Reader:
         return _Refused(reason)
 
     def _float(self, text: str) -> float | _Refused:
-        if len(text) > SHORT or "e" in text or "E" in text:
-            reason = _refusal(text)
-            return self._refused(reason) if reason else float(text)
-        return float(text)
+        may_be_wrong = len(text) > SHORT or "e" in text or "E" in text
+        reason = _refusal(text) if may_be_wrong else None
+        return self._refused(reason) if reason else float(text)
 
     def _int(self, text: str) -> int | _Refused:
         reason = _refusal(text) if len(text) > SHORT else None
@@ -172,8 +165,16 @@ class _Reader:
 
 def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location, str]]:
     # The body itself is level 0, so that a member's own object is level 1.
-    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+    if isinstance(value, _Refused):
+        yield where, str(value)
+    elif isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            yield where, "This holds a NUL character or a lone surrogate"
+    elif depth > MAX_DEPTH and isinstance(value, dict | list):
         yield where, _TOO_DEEP
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, (*where, index), depth + 1)
     elif isinstance(value, dict):
         if isinstance(value, _Repeating) and not _UNSTORABLE.search(value.repeated):
             yield (*where, value.repeated), "This is there twice"
@@ -182,10 +183,3 @@ def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location,
                 yield where, "This has a key with a NUL character or a lone surrogate"
             else:
                 yield from _faults(member, (*where, key), depth + 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _faults(item, (*where, index), depth + 1)
-    elif isinstance(value, _Refused):
-        yield where, str(value)
-    elif isinstance(value, str) and _UNSTORABLE.search(value):
-        yield where, "This holds a NUL character or a lone surrogate"

@@ -1,12 +1,15 @@
 import pytest
+from fastapi.exceptions import RequestValidationError
 
-from wire.documents import Location, ObjectText, Unreadable, read_object
+from wire.documents import Location, ObjectText, read_object
 
 
 def faults(body: str | bytes) -> list[tuple[Location, str]]:
-    with pytest.raises(Unreadable) as refusal:
+    with pytest.raises(RequestValidationError) as refusal:
         read_object(body if isinstance(body, bytes) else body.encode())
-    return list(refusal.value.faults)
+    errors = refusal.value.errors()
+    assert {error["loc"][0] for error in errors} == {"body"}
+    return [(error["loc"][1:], error["msg"]) for error in errors]
 
 
 def texts(body: str) -> dict[str, str]:

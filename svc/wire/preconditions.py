@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 # What OpenAPI publishes: the plain spelling of a list. More is understood.
 _ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
 
-# One element of a list (RFC 9110 §5.6.1), which may be empty, up to its comma. No repetition gives
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"'
+# A list with a comma behind each element, which may be empty (RFC 9110 §5.6.1). No repetition gives
 # back what it took (`*+`), so that an element is read once, whether or not it is well formed.
-_ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[\x21\x23-\x7e\x80-\xff]*+")?+[ \t]*+,')
+_LIST = re.compile(rf"(?:[ \t]*+(?:{_TAG})?+[ \t]*+,)*+")
 
 
 def _entity_tags(lines: list[str] | None) -> list[str] | None:
@@ -22,13 +23,8 @@ def _entity_tags(lines: list[str] | None) -> list[str] | None:
     text = ", ".join(lines)
     if text.strip(" \t") == "*":
         return ["*"]
-    text += ","
-    tags, at = list[str](), 0
-    while element := _ELEMENT.match(text, at):
-        at = element.end()
-        if element[1]:
-            tags.append(element[1])
-    if at < len(text) or not tags:
+    tags = re.findall(_TAG, text) if _LIST.fullmatch(text + ",") else []
+    if not tags:
         raise PydanticCustomError("entity_tag", "Input should be * or a list of entity tags")
     return tags
 
@@ -79,20 +75,15 @@ class Precondition:
         return self.tags is not None
 
     @property
-    def is_required_but_missing(self) -> bool:
-        """Whether the change has to be refused (428) for the lack of If-Match."""
-        return self.is_required and not self.is_given
-
-    @property
     def revisions(self) -> list[int] | None:
         """The revisions that the change may start from: None for any, empty for none.
 
         By the strong comparison, so that a weak tag matches none. A precondition that is required
         but missing matches none either.
         """
-        if self.is_required_but_missing:
-            return []
-        if self.tags is None or self.tags == ["*"]:
+        if self.tags is None:
+            return [] if self.is_required else None
+        if self.tags == ["*"]:
             return None
         return [int(tag[1:-1]) for tag in self.tags if re.fullmatch('"[1-9][0-9]{0,17}"', tag)]
 

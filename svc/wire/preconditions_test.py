@@ -115,7 +115,6 @@ def test_if_match_names_the_revisions_by_the_strong_comparison(
     demanded = precondition(if_match, required=required)
     assert demanded.revisions == revisions
     assert demanded.is_given
-    assert not demanded.is_required_but_missing
     assert demanded.refusal(None).status_code == 412
 
 
@@ -123,14 +122,12 @@ def test_without_if_match_any_revision_will_do() -> None:
     demanded = precondition(None)
     assert demanded.revisions is None
     assert not demanded.is_given
-    assert not demanded.is_required_but_missing
 
 
 def test_without_if_match_no_revision_will_do_where_it_is_required() -> None:
     demanded = precondition(None, required=True)
     assert demanded.revisions == []
     assert not demanded.is_given
-    assert demanded.is_required_but_missing
     assert demanded.refusal(None).status_code == 428
 
 

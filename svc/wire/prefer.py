@@ -1,7 +1,6 @@
 """The preferences of a request (RFC 7240)."""
 
 import re
-from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Header, Request
@@ -12,9 +11,10 @@ Prefer = Annotated[
 ]
 """The preferences of the request (RFC 7240)."""
 
-# One preference with its parameters, up to its comma; between quotes a comma is text. No repetition
-# gives back what it took (`*+`), so that a preference is read once, even where a quote is missing.
-_PREFERENCE = re.compile(r'((?:[^",]|"(?:[^"\\]|\\.)*+")*+),', re.DOTALL)
+# A preference with its parameters, and the comma behind it; between quotes a comma is text. Where a
+# quote is missing, the rest of the text stands in the comma's place. No repetition gives back what
+# it took (`*+`), so that the text is read once.
+_PREFERENCE = re.compile(r'((?:[^",]|"(?:[^"\\]|\\.)*+")*+)(,|".*)', re.DOTALL)
 _SECONDS = re.compile(r'("?)([0-9]{1,9})\1')
 
 
@@ -24,18 +24,10 @@ def wait_seconds(request: Request, prefer: list[str] | None) -> int | None:
     None means not at all: a preference that is not understood counts as not given, and of several
     with one name the first counts (RFC 7240 §2).
     """
-    for preference in _preferences(prefer or []):
+    for preference, comma in _PREFERENCE.findall(", ".join([*(prefer or []), ""])):
         name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip(" \t").lower() == "wait":
+        if comma == "," and name.strip(" \t").lower() == "wait":
             seconds = _SECONDS.fullmatch(value.strip(" \t"))
             longest: int = request.app.state.settings.max_wait_seconds
             return min(int(seconds[2]), longest) if seconds else None
     return None
-
-
-def _preferences(lines: list[str]) -> Iterator[str]:
-    """The preferences of the header's lines, up to where a quoted string has no end."""
-    text, at = ", ".join([*lines, ""]), 0
-    while preference := _PREFERENCE.match(text, at):
-        yield preference[1]
-        at = preference.end()

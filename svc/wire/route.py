@@ -6,10 +6,11 @@ here, once for all when the route is made, because FastAPI repeats it for each r
 
 import re
 from asyncio import to_thread
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
-from inspect import iscoroutinefunction
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import partial
+from inspect import iscoroutinefunction, signature
+from itertools import chain
+from typing import Annotated, Any, TypeAliasType, TypedDict
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -25,18 +26,13 @@ from fastapi.params import Form
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
+from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 from starlette.routing import Match
 from starlette.types import Scope
 
-from wire.documents import Unreadable, read_object
+from wire.documents import read_object
 
 LARGE_BODY_BYTES = 64 * 1024
-
-# The quick way reads these of what a route declares, or need not know them.
-_QUICK = {
-    *("path_params", "query_params", "header_params", "body_params", "path"),
-    *("request_param_name", "response_param_name", "call", "use_cache", "cache_key"),
-}
 
 Given = dict[str, list[str]]
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -74,91 +70,64 @@ class ExactRoute(APIRoute):
 
 
 def _is_plain(route: APIRoute) -> bool:
-    """Whether the quick way does all that the route declares.
-
-    It names what that can do, so that whatever else FastAPI has, now or later, is left to FastAPI.
-    """
+    """Whether the quick way knows all that the function takes; whatever else FastAPI has, now or
+    later, is left to FastAPI."""
     declared, body = route.dependant, route.body_field
+    kinds = declared.query_params, declared.header_params
+    read = chain(declared.path_params, *kinds, declared.body_params)
+    known = {declared.request_param_name, declared.response_param_name, *(one.name for one in read)}
     return (
-        not any(value for name, value in vars(declared).items() if name not in _QUICK)
+        not declared.dependencies
+        and known >= set(signature(route.endpoint).parameters)
         # One model may stand for all parameters of a kind, and several parameters for one body.
-        and all(_get_flat_fields_from_params([one]) == [one] for one in _parameters(declared))
-        and declared.body_params == ([] if body is None else [body])
+        and all(_get_flat_fields_from_params(kind) == kind for kind in kinds)
+        and declared.body_params in ([], [body])
         and (body is None or (body.required and not isinstance(body.field_info, Form)))
         and iscoroutinefunction(route.endpoint)
         and isinstance(route.response_class, DefaultPlaceholder)
     )
 
 
-def _parameters(declared: Dependant) -> list[ModelField]:
-    return [*declared.path_params, *declared.query_params, *declared.header_params]
-
-
-def _query_fields(declared: Dependant) -> Iterator[ModelField]:
-    """The query parameters of what is declared, and of all that it depends on."""
-    yield from _get_flat_fields_from_params(declared.query_params)
-    for dependency in declared.dependencies:
-        yield from _query_fields(dependency)
-
-
 def _complete(route: APIRoute, handler: Handler) -> Handler:
     """FastAPI's own `handler`, behind the strict reading of the query and of a JSON body."""
-    many = {field.alias: is_sequence_field(field) for field in _query_fields(route.dependant)}
-    body = route.body_field
+    many, body = _many(route.dependant), route.body_field
     reads_json = body is not None and not isinstance(body.field_info, Form)
 
     async def complete(request: Request) -> Response:
-        if reads_json:
-            request = _StrictRequest(request.scope, request.receive)
-            if await request.body():
-                await request.json()  # FastAPI itself would not tell where the body is wrong
+        if reads_json and (sent := await request.body()):
+            # What `json()` returns from here on: FastAPI would not tell where the body is wrong.
+            request._json = await _members(sent)
         _query(request.scope["query_string"], many)
         return await handler(request)
 
     return complete
 
 
-class _StrictRequest(Request):
-    """A request whose JSON is an object, read by `wire.documents`."""
-
-    async def json(self) -> Any:
-        """The members of the body. Raises RequestValidationError."""
-        if not hasattr(self, "_json"):
-            self._json = await _members(await self.body())
-        return self._json
-
-
 def _quick(route: APIRoute) -> Handler:
     """What answers the requests of a plain route."""
-    parameters = [_Parameter.of(field) for field in _parameters(route.dependant)]
-    headers = {one.alias.encode() for one in parameters if one.origin == "header"}
-    many = {one.alias: one.many for one in parameters if one.origin == "query"}
-    body_field, function, status = route.body_field, route.endpoint, route.status_code or 200
-    request_name = route.dependant.request_param_name
-    response_name = route.dependant.response_param_name
-    option = "response_model_"
+    declared, reads_json, function = route.dependant, bool(route.body_field), route.endpoint
+    arguments, many, status = _arguments(declared), _many(declared), route.status_code or 200
+    headers = {field.alias.lower().encode(): field.alias for field in declared.header_params}
+    request_name, response_name = declared.request_param_name, declared.response_param_name
     rendering = {
-        name.removeprefix(option): value
+        name.removeprefix("response_model_"): value
         for name, value in vars(route).items()
-        if name.startswith(option)
+        if name.startswith("response_model_")
     }
+    render = partial(serialize_response, field=route.response_field, **rendering)
 
     async def quick(request: Request) -> Response:
-        scope, values, errors = request.scope, dict[str, Any](), list[Any]()
-        members = None if body_field is None else await _members(await request.body())
-        query, sent = _query(scope["query_string"], many), Given()
-        for name, value in scope["headers"] if headers else []:
+        scope, sent = request.scope, Given()
+        members = await _members(await request.body()) if reads_json else None
+        query = _query(scope["query_string"], many)
+        for name, value in scope["headers"]:
             if name in headers:
-                sent.setdefault(name.decode(), []).append(value.decode("latin-1"))
-        path = {name: [value] for name, value in scope["path_params"].items()}
-        given = {"path": path, "query": query, "header": sent}
-        for one in parameters:
-            one.read(given[one.origin].get(one.alias), values, errors)
-        if body_field is not None:
-            values[body_field.name], wrong = body_field.validate(members, values, loc=("body",))
-            errors.extend(wrong or [])
-        if errors:
-            raise RequestValidationError(errors)
+                sent.setdefault(headers[name], []).append(value.decode("latin-1"))
+        given = {"path": scope["path_params"], "query": query, "header": sent, "body": members}
+        try:
+            values = arguments.validate_python(given, from_attributes=True)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False)) from None
         if request_name:
             values[request_name] = request
         if response_name:
@@ -166,11 +135,8 @@ def _quick(route: APIRoute) -> Handler:
         result = await function(**values)
         if isinstance(result, Response):
             return result
-        content = await serialize_response(
-            field=route.response_field, response_content=result, **rendering
-        )
         draft = values[response_name] if response_name else Response(status_code=status)
-        response = JSONResponse(content, draft.status_code)
+        response = JSONResponse(await render(response_content=result), draft.status_code)
         if not is_body_allowed_for_status_code(draft.status_code):
             response.body = b""
         response.headers.raw.extend(one for one in draft.headers.raw if one[0] != b"content-length")
@@ -179,50 +145,47 @@ def _quick(route: APIRoute) -> Handler:
     return quick
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    """One parameter of a path, a query or a header, as it was declared."""
+def _arguments(declared: Dependant) -> TypeAdapter[dict[str, Any]]:
+    """Makes the arguments of a function from what was sent: an object of path, query, header and
+    body. A query and headers have a list of values for each name, of which the first counts where
+    the parameter is no list itself."""
+    fields = dict[str, Any]()
 
-    field: ModelField
-    name: str
-    alias: str
-    origin: str
-    location: tuple[str, str]
-    many: bool
+    def take(parameter: ModelField, origin: str, *place: str | int) -> None:
+        info = parameter.field_info
+        # A type with a name: Pydantic would merge what it says about itself with the field's own.
+        kind = TypeAliasType(parameter.name, Annotated[info.annotation, info])  # type: ignore[misc]
+        default = {"default": info.default, "default_factory": info.default_factory}
+        where = AliasPath(origin, *place)
+        fields[parameter.name] = Annotated[kind, Field(**default, validation_alias=where)]
 
-    @classmethod
-    def of(cls, field: ModelField) -> "_Parameter":
-        origin = field.field_info.in_.value  # type: ignore[attr-defined]
-        alias = field.alias.lower() if origin == "header" else field.alias
-        location = (origin, field.alias)
-        return cls(field, field.name, alias, origin, location, is_sequence_field(field))
+    for one in declared.path_params:
+        take(one, "path", one.alias)
+    for origin, parameters in ("query", declared.query_params), ("header", declared.header_params):
+        for one in parameters:
+            take(one, origin, one.alias, *([] if is_sequence_field(one) else [0]))
+    for one in declared.body_params:
+        take(one, "body")
+    return TypeAdapter(TypedDict("Arguments", fields))  # type: ignore[operator]
 
-    def read(self, given: list[str] | None, values: dict[str, Any], errors: list[Any]) -> None:
-        """Puts the value into `values`, or what is wrong with it into `errors`."""
-        if given is not None:
-            value = given if self.many else given[0]
-            values[self.name], wrong = self.field.validate(value, values, loc=self.location)
-            errors.extend(wrong or [])
-        elif self.field.required:
-            errors.extend(invalid(*self.location, detail="Field required").errors())
-        else:
-            values[self.name] = self.field.get_default()
+
+def _many(declared: Dependant) -> dict[str, bool]:
+    """Whether each query parameter of what is declared, and of all that it depends on, may be given
+    more than once."""
+    fields = _get_flat_fields_from_params(declared.query_params)
+    many = {field.alias: is_sequence_field(field) for field in fields}
+    for dependency in declared.dependencies:
+        many |= _many(dependency)
+    return many
 
 
 async def _members(body: bytes) -> dict[str, Any]:
     """The members of the body; a large one is read beside the event loop, not to hold up others."""
     if not body:
         raise invalid("body", detail="Field required")
-    try:
-        large = len(body) > LARGE_BODY_BYTES
-        return await to_thread(read_object, body) if large else read_object(body)
-    except Unreadable as error:
-        raise RequestValidationError(
-            [
-                {"type": "invalid", "loc": ("body", *where), "msg": detail}
-                for where, detail in error.faults
-            ]
-        ) from None
+    if len(body) > LARGE_BODY_BYTES:
+        return await to_thread(read_object, body)
+    return read_object(body)
 
 
 def _query(query: bytes, many: dict[str, bool]) -> Given:

@@ -431,6 +431,7 @@ ANSWERS = [
     ("GET", "/numbers/x", {}, 404),
     ("POST", "/whole", {"json": {"part": PART, "parts": [PART], "extra": {"a": {"b": 1}}}}, 200),
     ("POST", "/whole", {"json": {"part": {"size": 1}}}, 400),
+    ("POST", "/whole", {"json": {"part": 1}}, 400),
     ("POST", "/whole", {}, 400),
     ("POST", "/any", {"json": {"a": {"b": [{}]}, "c": 1.5}}, 200),
     ("POST", "/optional", {}, 200),
