@@ -8,12 +8,14 @@ whatever else PostgreSQL refuses. All answer or raise within `database_timeout_s
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import NamedTuple
 
 import migrations
 from config import Settings
 from postgres.background import Metrics
-from postgres.batching import Row, Statement, Values
+from postgres.batching import Statement
+from postgres.connections import Row, Values
 from postgres.engine import Engine
 from postgres.errors import OutcomeUnknown, Overloaded, Unavailable, ValueRefused
 
@@ -112,7 +114,8 @@ async def opened(
     """The database for the time of the block; one such block per process. `caller` says who makes
     the request that is being answered, `metrics` counts."""
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
-    async with Engine(settings, metrics, migrations.are_applied).running() as engine:
+    obstacle = partial(migrations.obstacle, settings.direct_url)
+    async with Engine(settings, metrics, obstacle).running() as engine:
         _database = _Opened(engine, caller)
         try:
             yield

@@ -2,15 +2,27 @@
 
 import asyncio
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_WRITE, connection, cursor, make_dsn, parse_dsn
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_WRITE,
+    TRANSACTION_STATUS_IDLE,
+    connection,
+    make_dsn,
+    parse_dsn,
+)
 
 from config import Settings
+from postgres.background import Metrics
+from postgres.errors import Lost, is_lost
 
 CONNECT_TIMEOUT_SECONDS = 3
+
+type Row = dict[str, Any]
+type Values = Mapping[str, Any]
 
 
 def options(
@@ -76,6 +88,8 @@ async def open_async(dsn: str, **options: Any) -> connection:
                 opened = await asyncio.to_thread(psycopg2.connect, host, async_=True, **options)
                 try:
                     await settled(opened)
+                    if hung_up(opened):
+                        raise psycopg2.OperationalError("a new connection is closed at once")
                 except BaseException:
                     opened.close()
                     raise
@@ -85,12 +99,41 @@ async def open_async(dsn: str, **options: Any) -> connection:
     raise failure
 
 
-async def execute(opened: connection, sql: str, values: Any = None) -> cursor:
-    """A cursor with the rows of a statement, for which only the event loop waits."""
-    running = opened.cursor()
-    running.execute(sql, values)
-    await settled(opened)
-    return running
+async def execute(
+    opened: connection, metrics: Metrics, sql: str, values: Values | None = None
+) -> list[Row]:
+    """The rows of a statement, for which only the event loop waits.
+
+    Raises Lost where that cannot be told, and otherwise what psycopg2 refuses it with: then it has
+    changed nothing, and the connection is in order.
+    """
+    metrics.add("database_pool_in_use")
+    try:
+        running = opened.cursor()
+        running.execute(sql, values)
+        await settled(opened)
+    except psycopg2.Error as error:
+        if is_lost(error) or not in_order(opened):
+            count_error(metrics, error.pgcode)
+            raise Lost from error
+        raise
+    finally:
+        metrics.add("database_pool_in_use", amount=-1)
+    try:
+        names = [column.name for column in running.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in (running if names else ())]
+    except Exception as error:  # it was done, and cannot be read
+        raise Lost from error
+
+
+def in_order(opened: connection) -> bool:
+    """Whether it is open, and neither runs a statement nor is within a transaction."""
+    return not opened.closed and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
+
+
+def count_error(metrics: Metrics, sqlstate: str | None) -> None:
+    """Counts an error of PostgreSQL, or the failure to reach it."""
+    metrics.add("database_errors_total", (("sqlstate", sqlstate or "none"),))
 
 
 async def settled(opened: connection) -> None:

@@ -11,10 +11,11 @@ from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 from config import Settings
 from postgres import connections
-from postgres.conftest import Backend, Proxy, refuse, refuse_in_latin_1, until
+from postgres.conftest import Backend, Counts, Proxy, refuse, refuse_in_latin_1, until
 from postgres.connections import by_host, execute, hung_up, open_async, options
 
 pytestmark = pytest.mark.anyio
+ECHO = "select %(text)s as text"
 
 
 def configured(**given: Any) -> Settings:
@@ -34,10 +35,10 @@ async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
     dsn = make_dsn(backend.dsn, options="-c work_mem=8MB")
     given = options(settings, dsn, "tests", statement_seconds=1.8, lock_seconds=0.0001)
     async with opened(dsn, **given) as one:
-        rows = await execute(one, "select name, setting from pg_settings")
-        found = dict(rows.fetchall())
-        rows = await execute(one, "select current_setting('config_service.max_document_bytes')")
-        assert rows.fetchall() == [("2048",)]
+        rows = await execute(one, Counts(), "select name, setting from pg_settings")
+        found = {row["name"]: row["setting"] for row in rows}
+        limit = "select current_setting('config_service.max_document_bytes') as bytes"
+        assert await execute(one, Counts(), limit) == [{"bytes": "2048"}]
     expected = {
         "statement_timeout": "1800",
         "lock_timeout": "1",
@@ -154,25 +155,25 @@ async def test_a_statement_and_its_answer_may_be_larger_than_the_socket_takes_at
     text = "x" * 20_000_000
     async with opened(proxy.dsn) as one:
         proxy.vanish()
-        running = asyncio.create_task(execute(one, "select %(text)s", {"text": text}))
+        running = asyncio.create_task(execute(one, Counts(), ECHO, {"text": text}))
         await until(lambda: asyncio.get_running_loop().remove_writer(one.fileno()))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
     async with opened(backend.dsn) as one:
-        assert (await execute(one, "select %(text)s", {"text": text})).fetchall() == [(text,)]
+        assert await execute(one, Counts(), ECHO, {"text": text}) == [{"text": text}]
 
 
 async def test_a_connection_is_watched_only_while_it_is_waited_for(backend: Backend) -> None:
     loop = asyncio.get_running_loop()
     async with opened(backend.dsn) as one:
-        assert (await execute(one, "select %s", [1])).fetchall() == [(1,)]
+        assert await execute(one, Counts(), ECHO, {"text": "a"}) == [{"text": "a"}]
         assert not loop.remove_reader(one.fileno())
         assert not loop.remove_writer(one.fileno())
         with pytest.raises(psycopg2.errors.SyntaxError):
-            await execute(one, "selekt")
+            await execute(one, Counts(), "selekt")
         assert not loop.remove_reader(one.fileno())
-        running = asyncio.create_task(execute(one, "select pg_sleep(20)"))
+        running = asyncio.create_task(execute(one, Counts(), "select pg_sleep(20)"))
         await until(backend_is_busy(backend, one))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -5,15 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from psycopg2.extensions import connection
-
 from config import Settings
 from postgres.background import Metrics, keep_running
 from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import open_async, options
-from postgres.errors import Unavailable
 from postgres.listening import Listener, Versions
-from postgres.pool import ALONE, Connections, Pool
+from postgres.pool import ALONE, Pool
 
 # For each id of an application or a configuration what differs after each change.
 VERSIONS = """
@@ -31,19 +28,23 @@ VERSIONS = """
 class Engine:
     """`pool` for single statements, `reads` and `writes` for batched ones, `listener` for waits.
 
-    `is_migrated` tells, over a connection, whether the database has every migration.
+    `obstacle` says why the database is not ready, if it is not; it may block.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, is_migrated: Callable[[connection], bool]
+        self, settings: Settings, metrics: Metrics, obstacle: Callable[[], str | None]
     ) -> None:
         self._metrics = metrics
         seconds, dsn = settings.database_timeout_seconds, settings.database_url.get_secret_value()
         limits = {"statement_seconds": ALONE * seconds, "lock_seconds": ALONE * seconds}
-        connections = Connections(
-            settings.database_pool_size, dsn, **options(settings, dsn, "", **limits)
+        self.pool = Pool(
+            partial(open_async, dsn, **options(settings, dsn, "", **limits)),
+            settings.database_pool_size,
+            settings.database_queue_size,
+            seconds,
+            obstacle,
+            metrics,
         )
-        self.pool = Pool(connections, settings.database_queue_size, seconds, metrics, is_migrated)
         # Prepared statements and LISTEN are what a transaction pooler would break.
         dsn = settings.direct_url
         listening = options(settings, dsn, "listener", **limits)
@@ -58,7 +59,7 @@ class Engine:
             Batcher,
             partial(open_async, dsn, **batched),
             seconds=seconds,
-            drops=lambda: connections.drops,
+            drops=lambda: self.pool.drops,
             metrics=metrics,
         )
         self.reads = batcher(alone=self.pool.read, writes=False)
@@ -67,7 +68,7 @@ class Engine:
     def stop_waiting(self) -> None:
         """Lets every wait end, because the service stops."""
         self.listener.stop_waiting()
-        self.pool.refuse_waiting(Unavailable("The service is stopping."))
+        self.pool.stop_waiting()
 
     async def _versions(self, ids: list[str]) -> Versions:
         if len(ids) == 1:

@@ -139,7 +139,7 @@ class Listener:
         """Wakes by notifications until the connection is lost."""
         with closing(await self._connect()) as heard:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                await execute(heard, f"listen {CHANNEL}")
+                await execute(heard, self._metrics, f"listen {CHANNEL}")
             self._is_due.set()  # for what changed while nobody listened
             await self._hear(heard)
 
