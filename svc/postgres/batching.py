@@ -6,7 +6,7 @@ connection of its own, where statements are prepared.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from copy import copy
 from hashlib import sha256
@@ -54,8 +54,9 @@ class Statement(NamedTuple):
     actor: str
 
     def by_actor(self, sql: str) -> str:
-        """`sql` with its actor told to history, in one message and so in one transaction."""
-        if self.actor == "anonymous":
+        """`sql` with its actor told to history, in one message and so in one transaction. A read
+        has none."""
+        if self.actor in ("", "anonymous"):
             return sql
         return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
 
@@ -105,18 +106,18 @@ class _Batch:
     def answer(self, rows: list[Row]) -> None:
         """Gives each row to those who wait for its `id`, and None where there is no row."""
         found = {row["id"]: row for row in rows}
-        for id, (_, answers) in self.asked.items():  # noqa: A001
-            for answer in answers:
-                if not answer.done():  # some have given up
-                    answer.set_result(found.get(id))
+        for id, answer in self._unanswered():  # noqa: A001
+            answer.set_result(found.get(id))
 
     def fail(self, error: Exception) -> None:
         """Raises the error where the answers are waited for."""
-        for _, answers in self.asked.values():
-            for answer in answers:
-                if not answer.done():
-                    # An exception keeps the places that it passed: none is raised twice.
-                    answer.set_exception(copy(error) if isinstance(error, Unavailable) else error)
+        for _, answer in self._unanswered():
+            # An exception keeps the places that it passed: none is raised twice.
+            answer.set_exception(copy(error) if isinstance(error, Unavailable) else error)
+
+    def _unanswered(self) -> Iterator[tuple[str, asyncio.Future[Row | None]]]:
+        for id, (_, answers) in self.asked.items():  # noqa: A001
+            yield from ((id, answer) for answer in answers if not answer.done())  # some gave up
 
 
 class Batcher:
@@ -153,17 +154,16 @@ class Batcher:
         loop = asyncio.get_running_loop()
         length = sum(len(value) for value in values.values() if isinstance(value, str))
         if not self._is_connected or length > LARGE or len(self._batches) >= MOST_BATCHES:
-            batch = _Batch(statement, loop.time())
-            answer = batch.add(values)
-            await self._ask_alone(batch)
-            return answer.result()
+            sql = statement.by_actor(statement.sql)
+            rows = await self._alone(sql, statement.in_lists([values]), 0)
+            return rows[0] if rows else None
         for batch in self._batches:
             if batch.takes(statement, values, writes=self._writes):
                 break
         else:
             batch = _Batch(statement, loop.time())
             overdue_at = batch.began + self._seconds * QUEUED
-            batch.overdue = loop.call_at(overdue_at, self._pass_on_waiting, batch)
+            batch.overdue = loop.call_at(overdue_at, self._pass_on, batch)
             self._batches.append(batch)
             self._filled.set()
         return await batch.add(values)
@@ -176,29 +176,22 @@ class Batcher:
             self._is_connected = True
             try:
                 while True:
-                    await self._filled.wait()
+                    if not self._batches:
+                        self._filled.clear()
+                        await self._filled.wait()
                     # Clients that were just answered ask for the next: that comes along.
                     for _ in range(TURNS):
                         await asyncio.sleep(0)
                     if hung_up(opened) or self._drops() != drops:
                         return
                     if self._batches:
-                        await self._ask(self._taken(self._batches[0]), opened, prepared)
+                        batch = self._batches.popleft()
+                        batch.overdue.cancel()
+                        await self._ask(batch, opened, prepared)
             finally:
                 self._is_connected = False
                 while self._batches:
-                    self._pass_on(self._taken(self._batches[0]))
-
-    def _pass_on_waiting(self, batch: _Batch) -> None:
-        self._pass_on(self._taken(batch))
-
-    def _taken(self, batch: _Batch) -> _Batch:
-        """The batch, which waits no more."""
-        self._batches.remove(batch)
-        batch.overdue.cancel()
-        if not self._batches:
-            self._filled.clear()
-        return batch
+                    self._pass_on(self._batches[0])
 
     async def _ask(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> None:
         """Asks for the batch, and where one of it is refused, for its halves."""
@@ -253,17 +246,20 @@ class Batcher:
                 await execute(opened, self._metrics, f"prepare {name} as {numbered}")
             given = ", ".join(f"%({one})s" for one in ordered)
             prepared[statement.sql] = f"execute {name} ({given})"
-        return self._by_actor(statement, prepared[statement.sql])
+        return statement.by_actor(prepared[statement.sql])
 
     def _pass_on(self, batch: _Batch) -> None:
         """Asks for the batch through the pool, while the connection serves the next."""
+        if batch in self._batches:
+            self._batches.remove(batch)
+            batch.overdue.cancel()
         self._metrics.add("database_batch_fallbacks_total", amount=len(batch.asked))
         self._passed_on.start(self._ask_alone(batch))
 
     async def _ask_alone(self, batch: _Batch) -> None:
         """Asks for the whole batch by one statement of the pool, so that a slow PostgreSQL gets no
         more to do; in halves where one of it was refused."""
-        sql = self._by_actor(batch.statement, batch.statement.sql)
+        sql = batch.statement.by_actor(batch.statement.sql)
         spent = asyncio.get_running_loop().time() - batch.began
         try:
             batch.answer(await self._alone(sql, batch.lists(), spent))
@@ -275,6 +271,3 @@ class Batcher:
                     await self._ask_alone(half)
         except Exception as error:
             batch.fail(error)
-
-    def _by_actor(self, statement: Statement, sql: str) -> str:
-        return statement.by_actor(sql) if self._writes else sql

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import (
     POLL_OK,
+    POLL_READ,
     POLL_WRITE,
     TRANSACTION_STATUS_IDLE,
     connection,
@@ -138,16 +139,19 @@ def count_error(metrics: Metrics, sqlstate: str | None) -> None:
 
 async def settled(opened: connection) -> None:
     """Waits on the event loop for what the connection is doing."""
-    loop = asyncio.get_running_loop()
     while (state := opened.poll()) != POLL_OK:
-        watch, unwatch = (
-            (loop.add_writer, loop.remove_writer)
-            if state == POLL_WRITE
-            else (loop.add_reader, loop.remove_reader)
-        )
-        descriptor, ready = opened.fileno(), asyncio.Event()
-        watch(descriptor, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            unwatch(descriptor)
+        await ready(opened, state)
+
+
+async def ready(opened: connection, state: int = POLL_READ) -> None:
+    """Waits on the event loop until the connection can be read from; for POLL_WRITE, written to."""
+    loop, descriptor, event = asyncio.get_running_loop(), opened.fileno(), asyncio.Event()
+    if state == POLL_WRITE:
+        watch, unwatch = loop.add_writer, loop.remove_writer
+    else:
+        watch, unwatch = loop.add_reader, loop.remove_reader
+    watch(descriptor, event.set)
+    try:
+        await event.wait()
+    finally:
+        unwatch(descriptor)

@@ -6,7 +6,7 @@ request that asked for it living on.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
@@ -33,6 +33,7 @@ LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is
 ALONE = 1 - LEFT  # the time-outs of the connection: PostgreSQL gives up first, its word is certain
 
 LATE = "The database did not answer in time."
+STOPPING = "The service is stopping."
 
 patient = ContextVar("patient", default=False)
 
@@ -91,14 +92,11 @@ class _Line:
         finally:
             self._places.release()
 
-    def refuse(self, why: str, until: float) -> None:
-        """From now on, whose turn it is and who came until then is refused."""
+    def refuse(self, why: str, until: float, *, at_once: bool = False) -> None:
+        """Refuses those who came until then, when it is their turn or `at_once`."""
         self._refusal, self._refused_until = why, until
-
-    def stop(self, until: float) -> None:
-        """Refuses those who came until then at once, because the service stops."""
-        self.refuse("The service is stopping.", until)
-        self._places.release()  # the first is refused, and so makes way for the next
+        if at_once:
+            self._places.release()  # the first is refused, and so makes way for the next
 
 
 class Pool:
@@ -146,9 +144,10 @@ class Pool:
             if patient.get():
                 serving = self._patiently(statement)
             elif in_turn:
-                serving = self._in_turn(statement)
+                turn = self._turns.place(self._queue_size)
+                serving = self._serve(statement, self._connections.place(), turn)
             else:
-                serving = self._serve(statement, self._queue_size)
+                serving = self._serve(statement, self._connections.place(self._queue_size))
             statement.rows = self._tasks.start(serving)
             statement.rows.add_done_callback(lambda _: self._begin(statement))
         # Whoever joins a read that has not begun sees what a read of its own would see.
@@ -164,16 +163,17 @@ class Pool:
         """
         give_up_at = _now() + timeouts * self._seconds - spent
         statement = _Statement(sql, values, give_up_at, writes=True)
-        return await asyncio.shield(self._tasks.start(self._serve(statement, self._queue_size)))
+        serving = self._serve(statement, self._connections.place(self._queue_size))
+        return await asyncio.shield(self._tasks.start(serving))
 
     def stop_waiting(self) -> None:
         """Refuses those that wait for a turn, because the service stops."""
-        self._turns.stop(until=_now())
+        self._turns.refuse(STOPPING, until=_now(), at_once=True)
 
     async def close(self) -> None:
         """Lets what is running end, refuses what waits, then closes the connections."""
         self.stop_waiting()
-        self._connections.stop(until=inf)
+        self._connections.refuse(STOPPING, until=inf, at_once=True)
         await self._tasks.ended()
         self._drop_idle()
 
@@ -181,26 +181,21 @@ class Pool:
         async with self._turns.place():
             statement.give_up_at = _now() + self._seconds
             try:
-                return await self._serve(statement)
+                return await self._serve(statement, self._connections.place())
             except Unavailable as error:
                 # Where the database is away, each turn takes all its time: nobody waits for many.
                 self._turns.refuse(str(error), until=_now() - self._seconds)
                 raise
 
-    async def _in_turn(self, statement: _Statement) -> list[Row]:
+    async def _serve(
+        self,
+        statement: _Statement,
+        place: AbstractAsyncContextManager[None],
+        turn: AbstractAsyncContextManager[None] | None = None,
+    ) -> list[Row]:
+        """The rows, in time."""
         try:
-            async with (
-                asyncio.timeout_at(statement.give_up_at),
-                self._turns.place(self._queue_size),
-            ):
-                return await self._serve(statement)
-        except TimeoutError:
-            raise Unavailable(LATE) from None
-
-    async def _serve(self, statement: _Statement, most: float = inf) -> list[Row]:
-        """The rows, in time; raises Overloaded where `most` wait for a connection already."""
-        try:
-            async with asyncio.timeout_at(statement.give_up_at), self._connections.place(most):
+            async with asyncio.timeout_at(statement.give_up_at), turn or nullcontext(), place:
                 self._begin(statement)
                 try:
                     return await self._attempt(statement)
