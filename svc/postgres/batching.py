@@ -19,6 +19,7 @@ from psycopg2.extensions import connection
 from postgres.background import Metrics, Tasks
 from postgres.connections import Row, Values, execute, hung_up
 from postgres.errors import OutcomeUnknown, Unavailable, ValueRefused
+from postgres.pool import Pool
 
 MOST = 100  # requests in a batch
 MOST_BATCHES = 200  # that wait; what comes then goes through the pool
@@ -121,25 +122,21 @@ class _Batch:
 
 
 class Batcher:
-    """One connection, and the batches that wait for it.
+    """One connection, which `connect` opens, and the batches that wait for it.
 
-    `connect` opens it. `alone` asks through the pool, for a statement, its values and how many
-    seconds were spent. `seconds` is how long an answer may take. `drops` tells by another number
-    than before that the server is not the primary any more.
+    What cannot be asked by it is asked through the `pool`.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[connection]],
-        alone: Callable[[str, Values, float], Awaitable[list[Row]]],
-        seconds: float,
-        drops: Callable[[], int],
+        pool: Pool,
         metrics: Metrics,
         *,
         writes: bool,
     ) -> None:
-        self._connect, self._alone, self._drops = connect, alone, drops
-        self._seconds, self._metrics, self._writes = seconds, metrics, writes
+        self._connect, self._pool, self._metrics, self._writes = connect, pool, metrics, writes
+        self._alone = pool.write if writes else pool.read
         self._patience = 1 if writes else READ
         self._batches = deque[_Batch]()
         self._filled = asyncio.Event()
@@ -155,14 +152,14 @@ class Batcher:
         length = sum(len(value) for value in values.values() if isinstance(value, str))
         if not self._is_connected or length > LARGE or len(self._batches) >= MOST_BATCHES:
             sql = statement.by_actor(statement.sql)
-            rows = await self._alone(sql, statement.in_lists([values]), 0)
+            rows = await self._alone(sql, statement.in_lists([values]))
             return rows[0] if rows else None
         for batch in self._batches:
             if batch.takes(statement, values, writes=self._writes):
                 break
         else:
             batch = _Batch(statement, loop.time())
-            overdue_at = batch.began + self._seconds * QUEUED
+            overdue_at = batch.began + self._pool.seconds * QUEUED
             batch.overdue = loop.call_at(overdue_at, self._pass_on, batch)
             self._batches.append(batch)
             self._filled.set()
@@ -170,7 +167,7 @@ class Batcher:
 
     async def run(self) -> None:
         """Connects and asks, until the connection is lost or the server no longer the primary."""
-        drops = self._drops()
+        drops = self._pool.drops
         with closing(await self._connect()) as opened:
             prepared = dict[str, str]()
             self._is_connected = True
@@ -182,7 +179,7 @@ class Batcher:
                     # Clients that were just answered ask for the next: that comes along.
                     for _ in range(TURNS):
                         await asyncio.sleep(0)
-                    if hung_up(opened) or self._drops() != drops:
+                    if hung_up(opened) or self._pool.drops != drops:
                         return
                     if self._batches:
                         batch = self._batches.popleft()
@@ -196,7 +193,7 @@ class Batcher:
     async def _ask(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> None:
         """Asks for the batch, and where one of it is refused, for its halves."""
         parts, loop = [batch], asyncio.get_running_loop()
-        send_until = batch.began + self._seconds * HALVED
+        send_until = batch.began + self._pool.seconds * HALVED
         try:
             while parts and loop.time() < send_until and not hung_up(opened):
                 parts += await self._send(parts.pop(), opened, prepared)
@@ -211,7 +208,7 @@ class Batcher:
         is_sent = False
         self._metrics.observe("database_batch_size", len(batch.asked))
         try:
-            async with asyncio.timeout_at(batch.began + self._seconds * self._patience):
+            async with asyncio.timeout_at(batch.began + self._pool.seconds * self._patience):
                 sql = await self._prepare(batch, opened, prepared)
                 is_sent = True
                 batch.answer(await execute(opened, self._metrics, sql, batch.lists()))

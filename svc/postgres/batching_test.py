@@ -72,10 +72,9 @@ class Batches:
         self.patient = list[bool]()
         self.sql = list[str]()
         self.refused = dict[str, Exception]()
-        self.drops = 3
-        self.batcher = Batcher(
-            self._connect, self._ask_alone, seconds, lambda: self.drops, counts, writes=writes
-        )
+        self.drops, self.seconds = 3, seconds
+        pool: Any = self
+        self.batcher = Batcher(self._connect, pool, counts, writes=writes)
         running = keep_running("batches", self.batcher.run, counts)
         self.running = asyncio.create_task(running)
 
@@ -83,7 +82,7 @@ class Batches:
         self.opened.append(await open_async(self._dsn))
         return self.opened[-1]
 
-    async def _ask_alone(self, sql: str, values: Values, spent: float) -> list[Row]:
+    async def read(self, sql: str, values: Values, spent: float = 0) -> list[Row]:
         self.alone.append(values["id"])
         self.spent.append(spent)
         self.sql.append(sql)
@@ -92,6 +91,8 @@ class Batches:
             if one in self.refused:
                 raise self.refused[one]
         return [{"id": one, "batch": "alone"} for one in values["id"] if one != "absent"]
+
+    write = read
 
     def advance(self, seconds: float) -> None:
         self._ahead += seconds

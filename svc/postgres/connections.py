@@ -2,7 +2,8 @@
 
 import asyncio
 import select
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -26,31 +27,37 @@ type Row = dict[str, Any]
 type Values = Mapping[str, Any]
 
 
-def options(
-    settings: Settings, dsn: str, role: str, *, statement_seconds: float, lock_seconds: float
-) -> dict[str, Any]:
-    """The arguments of `psycopg2.connect` beside the `dsn`, whose own `options` stay.
+def connecting(
+    settings: Settings, dsn: str, role: str, *, statement: float, lock: float, more: str = ""
+) -> partial[Coroutine[Any, Any, connection]]:
+    """What opens a connection whose `role` shows in pg_stat_activity.
 
-    The `role` of the connection shows in pg_stat_activity. PostgreSQL gives up a statement after
-    `statement_seconds`, and a lock after `lock_seconds`.
+    PostgreSQL gives up a `statement`, and a `lock`, after these parts of the time that a request
+    has. The `options` of the `dsn` stay, and `more` come behind.
     """
+    seconds = settings.database_timeout_seconds
     milliseconds, lock_milliseconds = (
-        max(1, int(1000 * limit)) for limit in (statement_seconds, lock_seconds)
+        max(1, int(1000 * part * seconds)) for part in (statement, lock)
     )
-    return {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "tcp_user_timeout": int(900 * settings.database_timeout_seconds),
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "fallback_application_name": f"config-service {role}".strip(),
-        "options": f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
+    options = (
+        f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
         f" -c lock_timeout={lock_milliseconds}"
         f" -c idle_in_transaction_session_timeout={milliseconds}"
         " -c timezone=UTC"
         f" -c config_service.max_document_bytes={settings.max_body_bytes}"
-        f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
-    }
+        f" -c config_service.history_keep_revisions={settings.history_keep_revisions} {more}"
+    )
+    return partial(
+        open_async,
+        dsn,
+        options=options,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        tcp_user_timeout=int(900 * seconds),
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        fallback_application_name=f"config-service {role}".strip(),
+    )
 
 
 def hung_up(idle: connection) -> bool:

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection, make_dsn, parse_dsn
 from config import Settings
 from postgres import connections
 from postgres.conftest import Backend, Counts, Proxy, refuse, refuse_in_latin_1, until
-from postgres.connections import by_host, execute, hung_up, open_async, options
+from postgres.connections import by_host, connecting, execute, hung_up, open_async
 
 pytestmark = pytest.mark.anyio
 ECHO = "select %(text)s as text"
@@ -33,8 +33,9 @@ async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
 ) -> None:
     settings = configured(database_timeout_seconds=2, max_body_bytes=2048, history_keep_revisions=7)
     dsn = make_dsn(backend.dsn, options="-c work_mem=8MB")
-    given = options(settings, dsn, "tests", statement_seconds=1.8, lock_seconds=0.0001)
-    async with opened(dsn, **given) as one:
+    more = "-c enable_seqscan=off"
+    connect = connecting(settings, dsn, "tests", statement=0.9, lock=0.0001, more=more)
+    with closing(await connect()) as one:
         rows = await execute(one, Counts(), "select name, setting from pg_settings")
         found = {row["name"]: row["setting"] for row in rows}
         limit = "select current_setting('config_service.max_document_bytes') as bytes"
@@ -45,12 +46,13 @@ async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
         "idle_in_transaction_session_timeout": "1800",
         "TimeZone": "UTC",
         "work_mem": "8192",
+        "enable_seqscan": "off",
         "application_name": "config-service tests",
     }
     assert {name: found[name] for name in expected} == expected
-    assert given["connect_timeout"] == 3
-    assert given["tcp_user_timeout"] == 1800
-    assert "history_keep_revisions=7" in given["options"]
+    assert connect.keywords["connect_timeout"] == 3
+    assert connect.keywords["tcp_user_timeout"] == 1800
+    assert "history_keep_revisions=7" in connect.keywords["options"]
 
 
 async def test_an_idle_connection_has_hung_up_once_the_server_closed_it(backend: Backend) -> None:

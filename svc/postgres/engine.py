@@ -8,7 +8,7 @@ from functools import partial
 from config import Settings
 from postgres.background import Metrics, keep_running
 from postgres.batching import LOCK, STATEMENT, Batcher, Statement
-from postgres.connections import open_async, options
+from postgres.connections import connecting
 from postgres.listening import Listener, Versions
 from postgres.pool import ALONE, Pool
 
@@ -35,35 +35,19 @@ class Engine:
         self, settings: Settings, metrics: Metrics, obstacle: Callable[[], str | None]
     ) -> None:
         self._metrics = metrics
-        seconds, dsn = settings.database_timeout_seconds, settings.database_url.get_secret_value()
-        limits = {"statement_seconds": ALONE * seconds, "lock_seconds": ALONE * seconds}
-        self.pool = Pool(
-            partial(open_async, dsn, **options(settings, dsn, "", **limits)),
-            settings.database_pool_size,
-            settings.database_queue_size,
-            seconds,
-            obstacle,
-            metrics,
-        )
+        connect = partial(connecting, settings, statement=ALONE, lock=ALONE)
+        dsn = settings.database_url.get_secret_value()
+        self.pool = Pool(connect(dsn, ""), settings, obstacle, metrics)
         # Prepared statements and LISTEN are what a transaction pooler would break.
         dsn = settings.direct_url
-        listening = options(settings, dsn, "listener", **limits)
         self.listener = Listener(
-            partial(open_async, dsn, **listening), self._versions, settings.max_watchers, metrics
+            connect(dsn, "listener"), self._versions, settings.max_watchers, metrics
         )
-        limits = {"statement_seconds": STATEMENT * seconds, "lock_seconds": LOCK * seconds}
-        batched = options(settings, dsn, "batches", **limits)
         # A batch finds rows by their ids, whatever the tables looked like when it was planned.
-        batched["options"] += " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
-        batcher = partial(
-            Batcher,
-            partial(open_async, dsn, **batched),
-            seconds=seconds,
-            drops=lambda: self.pool.drops,
-            metrics=metrics,
-        )
-        self.reads = batcher(alone=self.pool.read, writes=False)
-        self.writes = batcher(alone=self.pool.write, writes=True)
+        planned = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+        batched = connect(dsn, "batches", statement=STATEMENT, lock=LOCK, more=planned)
+        self.reads = Batcher(batched, self.pool, metrics, writes=False)
+        self.writes = Batcher(batched, self.pool, metrics, writes=True)
 
     def stop_waiting(self) -> None:
         """Lets every wait end, because the service stops."""

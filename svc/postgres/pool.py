@@ -14,6 +14,7 @@ from math import inf
 import psycopg2
 from psycopg2.extensions import connection
 
+from config import Settings
 from postgres.background import Metrics, Tasks
 from postgres.connections import Row, Values, count_error, execute, hung_up, in_order
 from postgres.errors import (
@@ -100,24 +101,23 @@ class _Line:
 
 
 class Pool:
-    """At most `size` connections, which `connect` opens, and `queue_size` statements that wait.
+    """At most `database_pool_size` connections, which `connect` opens, and a bounded queue.
 
     A connection is opened when it is first needed, so that the service starts while PostgreSQL is
-    down, and is then kept. A statement is answered within `seconds`. `obstacle` says why the
-    database is not ready, if it is not; it may block.
+    down, and is then kept. `obstacle` says why the database is not ready, if it is not; it may
+    block. `drops` counts how often the server turned out to be a standby.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[connection]],
-        size: int,
-        queue_size: int,
-        seconds: float,
+        settings: Settings,
         obstacle: Callable[[], str | None],
         metrics: Metrics,
     ) -> None:
         self._connect, self._obstacle, self._metrics = connect, obstacle, metrics
-        self._queue_size, self._seconds = queue_size, seconds
+        self._queue_size, size = settings.database_queue_size, settings.database_pool_size
+        self.seconds, self.drops = settings.database_timeout_seconds, 0
         metrics.add("database_pool_size", amount=size)
         self._connections = _Line(size)
         # Fewer turns than connections: others are served between those that wait for a turn.
@@ -126,7 +126,6 @@ class Pool:
         self._left_opening = set[asyncio.Task[None]]()
         self._queued_reads = dict[object, _Statement]()
         self._tasks = Tasks()
-        self.drops = 0
 
     async def read(
         self, sql: str, values: Values, spent: float = 0, *, in_turn: bool = False
@@ -139,7 +138,7 @@ class Pool:
         key = (sql, repr(values), in_turn, patient.get())
         statement = self._queued_reads.get(key)
         if statement is None:
-            statement = _Statement(sql, values, _now() + self._seconds - spent, key=key)
+            statement = _Statement(sql, values, _now() + self.seconds - spent, key=key)
             self._queued_reads[key] = statement
             if patient.get():
                 serving = self._patiently(statement)
@@ -161,7 +160,7 @@ class Pool:
 
         Raises what `errors` says, or psycopg2's own error.
         """
-        give_up_at = _now() + timeouts * self._seconds - spent
+        give_up_at = _now() + timeouts * self.seconds - spent
         statement = _Statement(sql, values, give_up_at, writes=True)
         serving = self._serve(statement, self._connections.place(self._queue_size))
         return await asyncio.shield(self._tasks.start(serving))
@@ -179,12 +178,12 @@ class Pool:
 
     async def _patiently(self, statement: _Statement) -> list[Row]:
         async with self._turns.place():
-            statement.give_up_at = _now() + self._seconds
+            statement.give_up_at = _now() + self.seconds
             try:
                 return await self._serve(statement, self._connections.place())
             except Unavailable as error:
                 # Where the database is away, each turn takes all its time: nobody waits for many.
-                self._turns.refuse(str(error), until=_now() - self._seconds)
+                self._turns.refuse(str(error), until=_now() - self.seconds)
                 raise
 
     async def _serve(
@@ -239,7 +238,7 @@ class Pool:
     def _in_time(self, statement: _Statement) -> str:
         """The statement, with less time at PostgreSQL where some was spent before: it has to give
         up before the deadline, because only its word is certain."""
-        left, whole = statement.give_up_at - _now(), self._seconds
+        left, whole = statement.give_up_at - _now(), self.seconds
         if left < LEFT * whole:
             raise Unavailable(LATE)
         if (1 - SPENT) * whole < left <= whole:

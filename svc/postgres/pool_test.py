@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from psycopg2.errors import UndefinedTable, UniqueViolation
 
+from config import Settings
 from postgres import connections
 from postgres.conftest import (
     Backend,
@@ -53,6 +54,16 @@ class Opened:
         return asyncio.create_task(self.ask(kind, HELD, key=key))
 
 
+def configured(size: int = 1, queue: int = 10, seconds: float = 30) -> Settings:
+    given: dict[str, Any] = {
+        "_env_file": None,
+        "database_pool_size": size,
+        "database_queue_size": queue,
+        "database_timeout_seconds": seconds,
+    }
+    return Settings(**given)
+
+
 type Open = Callable[..., Any]
 
 
@@ -64,9 +75,10 @@ def opened(backend: Backend, counts: Counts) -> Open:
     async def opening(
         dsn: str = "", *, size: int = 1, queue: int = 10, seconds: float = 30, migrated: bool = True
     ) -> AsyncIterator[Opened]:
+        settings = configured(size, queue, seconds)
+        obstacle = None if migrated else "a migration is pending"
         connect = partial(open_async, dsn or backend.dsn)
-        obstacle = "" if migrated else "a migration is pending"
-        pool = Pool(connect, size, queue, seconds, lambda: obstacle or None, counts)
+        pool = Pool(connect, settings, lambda: obstacle, counts)
         try:
             yield Opened(pool, counts)
         finally:
@@ -434,7 +446,7 @@ async def test_closing_lets_what_runs_end_and_drops_what_is_queued(
 ) -> None:
     backend.hold(1)
     connect = partial(open_async, backend.dsn)
-    one = Opened(Pool(connect, 1, 10, 30, lambda: None, counts), counts)
+    one = Opened(Pool(connect, configured(), lambda: None, counts), counts)
     running = one.held(1, "write")
     await until(backend.waiting)
     queued = asyncio.create_task(one.pid("write"))
