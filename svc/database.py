@@ -8,7 +8,6 @@ whatever else PostgreSQL refuses. All answer or raise within `database_timeout_s
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import NamedTuple
 
 import migrations
@@ -83,8 +82,7 @@ def confined_to() -> str | None:
 
 
 def _statement(sql: str) -> Statement:
-    caller = _opened().caller()
-    return Statement(sql, caller.confined_to, caller.actor)
+    return Statement(sql, **_opened().caller()._asdict())
 
 
 def stop_waiting() -> None:
@@ -114,8 +112,7 @@ async def opened(
     """The database for the time of the block; one such block per process. `caller` says who makes
     the request that is being answered, `metrics` counts."""
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
-    obstacle = partial(migrations.obstacle, settings.direct_url)
-    async with Engine(settings, metrics, obstacle).running() as engine:
+    async with Engine(settings, metrics, migrations.obstacle).running() as engine:
         _database = _Opened(engine, caller)
         try:
             yield

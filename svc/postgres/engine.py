@@ -28,24 +28,22 @@ VERSIONS = """
 class Engine:
     """`pool` for single statements, `reads` and `writes` for batched ones, `listener` for waits.
 
-    `obstacle` says why the database is not ready, if it is not; it may block.
+    `obstacle` says why the database of a DSN is not ready, if it is not; it may block.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, obstacle: Callable[[], str | None]
+        self, settings: Settings, metrics: Metrics, obstacle: Callable[[str], str | None]
     ) -> None:
         self._metrics = metrics
+        dsn, direct = settings.database_url.get_secret_value(), settings.direct_url
         connect = partial(connecting, settings, statement=ALONE, lock=ALONE)
-        dsn = settings.database_url.get_secret_value()
-        self.pool = Pool(connect(dsn, ""), settings, obstacle, metrics)
+        self.pool = Pool(connect(dsn, ""), settings, partial(obstacle, direct), metrics)
         # Prepared statements and LISTEN are what a transaction pooler would break.
-        dsn = settings.direct_url
-        self.listener = Listener(
-            connect(dsn, "listener"), self._versions, settings.max_watchers, metrics
-        )
+        heard = connect(direct, "listener")
+        self.listener = Listener(heard, self._versions, settings.max_watchers, metrics)
         # A batch finds rows by their ids, whatever the tables looked like when it was planned.
         planned = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
-        batched = connect(dsn, "batches", statement=STATEMENT, lock=LOCK, more=planned)
+        batched = connect(direct, "batches", statement=STATEMENT, lock=LOCK, more=planned)
         self.reads = Batcher(batched, self.pool, metrics, writes=False)
         self.writes = Batcher(batched, self.pool, metrics, writes=True)
 

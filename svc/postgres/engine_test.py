@@ -36,7 +36,7 @@ def engine(
 
     def configured(dsn: str = "", **given: Any) -> Engine:
         settings = Settings(**{"_env_file": None, "database_url": dsn or backend.dsn, **given})
-        return Engine(settings, counts, lambda: None)
+        return Engine(settings, counts, lambda _: None)
 
     return configured
 

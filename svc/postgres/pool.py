@@ -95,7 +95,7 @@ class _Line:
 
     def refuse(self, why: str, until: float, *, at_once: bool = False) -> None:
         """Refuses those who came until then, when it is their turn or `at_once`."""
-        self._refusal, self._refused_until = why, until
+        self._refusal, self._refused_until = why, max(until, self._refused_until)
         if at_once:
             self._places.release()  # the first is refused, and so makes way for the next
 

@@ -224,7 +224,7 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
 def measured(dsn: str) -> list[list[Cost]]:
     """What the questions cost over few rows, and over many."""
     settings = Settings(database_url=SecretStr(dsn), history_keep_revisions=10**6)
-    engine = Engine(settings, metrics, lambda: None)
+    engine = Engine(settings, metrics, lambda _: None)
     with pytest.MonkeyPatch.context() as patch, closing(psycopg2.connect(dsn)) as db:
         for how in ("read", "read_batched", "write", "write_batched"):
             patch.setattr(database, how, instead_of(how))
