@@ -13,6 +13,7 @@ from config import Settings
 from postgres import connections
 from postgres.conftest import Backend, Counts, Proxy, refuse, refuse_in_latin_1, until
 from postgres.connections import by_host, connecting, execute, hung_up, open_async
+from postgres.errors import Lost
 
 pytestmark = pytest.mark.anyio
 ECHO = "select %(text)s as text"
@@ -186,3 +187,39 @@ async def test_a_connection_is_watched_only_while_it_is_waited_for(backend: Back
 def backend_is_busy(backend: Backend, one: connection) -> Callable[[], bool]:
     sql = "select pid from pg_stat_activity where pid = %s and wait_event = 'PgSleep'"
     return lambda: bool(backend.query(sql, one.info.backend_pid))
+
+
+async def test_a_message_of_several_statements_gives_the_last_rows_and_holds_nobody_up(
+    backend: Backend,
+) -> None:
+    backend.hold(1)
+    sql = "select repeat('x', 100000); select 'held' as was from pg_advisory_xact_lock(1)"
+    # Ends the test where libpq waits for the second statement instead of the event loop.
+    async with opened(backend.dsn, options="-c lock_timeout=20s") as one:
+        running = asyncio.create_task(execute(one, Counts(), sql))
+        await until(backend.waiting)
+        assert not running.done()
+        backend.release(1)
+        assert await running == [{"was": "held"}]
+
+
+async def test_what_was_done_and_cannot_be_read_counts_as_lost(backend: Backend) -> None:
+    note = "insert into testing.notes values ('done') returning '20000-01-01'::date"
+    async with opened(backend.dsn) as one:
+        with pytest.raises(Lost):
+            await execute(one, Counts(), note)
+    assert backend.query("select note from testing.notes") == [("done",)]
+
+
+async def test_a_statement_that_runs_is_in_use_and_a_lost_connection_is_counted(
+    backend: Backend, counts: Counts
+) -> None:
+    async with opened(backend.dsn) as one:
+        running = asyncio.create_task(execute(one, counts, "select pg_sleep(20)"))
+        await until(backend_is_busy(backend, one))
+        assert counts.added["database_pool_in_use",] == 1
+        backend.end(one.info.backend_pid)
+        with pytest.raises(Lost):
+            await running
+    assert counts.added["database_pool_in_use",] == 0
+    assert counts.added["database_errors_total", "none"] == 1

@@ -369,6 +369,21 @@ async def test_what_is_given_up_is_never_sent_and_does_not_connect_any_more(
     assert proxy.statements == []
 
 
+async def test_a_connect_that_takes_longer_than_a_statement_is_there_for_the_next(
+    opened: Open, proxy: Proxy, connecting: list[Callable[[], object]]
+) -> None:
+    hangs = threading.Event()
+    connecting.append(lambda: hangs.wait(20))
+    async with opened(proxy.dsn, seconds=0.2) as one:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="in time"):
+                await one.pid()
+        hangs.set()
+        await until(lambda: one.pool._idle)
+        assert await one.pid()
+    assert proxy.accepted == 1
+
+
 async def test_a_connect_that_hangs_holds_up_no_finished_statement_and_no_other(
     opened: Open, backend: Backend, connecting: list[Callable[[], object]]
 ) -> None:
