@@ -1,4 +1,4 @@
-"""How connections are opened: with their time-outs, and host by host where nobody may wait long."""
+"""Connections of the event loop: how they are opened, host by host, and how they are asked."""
 
 import asyncio
 import select
@@ -51,7 +51,6 @@ def connecting(
         open_async,
         dsn,
         options=options,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
         tcp_user_timeout=int(900 * seconds),
         keepalives_idle=5,
         keepalives_interval=2,
@@ -74,19 +73,16 @@ def by_host(dsn: str) -> Iterator[str]:
     lists = {name: parts[name].split(",") for name in ("host", "hostaddr", "port") if name in parts}
     hosts = max([len(lists.get(name, "1")) for name in ("host", "hostaddr")])
     for number in range(hosts):
-        own = {
-            # One port may stand for all of the hosts.
-            name: given[number if len(given) > 1 else 0]
-            for name, given in lists.items()
-        }
+        # One port may stand for all of the hosts.
+        own = {name: given[number % len(given)] for name, given in lists.items()}
         yield make_dsn(dsn, **own)
 
 
 async def open_async(dsn: str, **options: Any) -> connection:
     """A connection for the event loop, to the first host of `dsn` that can be connected to.
 
-    Each host has CONNECT_TIMEOUT_SECONDS, which libpq itself keeps to only where it blocks. Raises
-    what the last host failed with: mostly psycopg2.OperationalError or TimeoutError.
+    Each host has CONNECT_TIMEOUT_SECONDS: libpq keeps to a time-out of its own only where it
+    blocks. Raises what the last host failed with: mostly OperationalError or TimeoutError.
     """
     failure: Exception
     for host in by_host(dsn):

@@ -51,7 +51,6 @@ async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
         "application_name": "config-service tests",
     }
     assert {name: found[name] for name in expected} == expected
-    assert connect.keywords["connect_timeout"] == 3
     assert connect.keywords["tcp_user_timeout"] == 1800
     assert "history_keep_revisions=7" in connect.keywords["options"]
 

@@ -1,12 +1,11 @@
 """All that reaches PostgreSQL, put together: the pool, the two batchers and the listener."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
 from config import Settings
-from postgres.background import Metrics, keep_running
+from postgres.background import Metrics, Tasks, keep_running
 from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import connecting
 from postgres.listening import Listener, Versions
@@ -62,19 +61,18 @@ class Engine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Engine"]:
         """Connects, listens and asks in the background, for the time of the block."""
-        tasks = [
-            asyncio.create_task(keep_running(name, work, self._metrics))
-            for name, work in {
-                "listening": self.listener.listen,
-                "refreshing": self.listener.refresh,
-                "batched reads": self.reads.run,
-                "batched writes": self.writes.run,
-            }.items()
-        ]
+        tasks = Tasks()
+        for name, work in {
+            "listening": self.listener.listen,
+            "refreshing": self.listener.refresh,
+            "batched reads": self.reads.run,
+            "batched writes": self.writes.run,
+        }.items():
+            tasks.start(keep_running(name, work, self._metrics))
         try:
             yield self
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await tasks.ended()
             await self.pool.close()

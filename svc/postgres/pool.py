@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from functools import partial
 from math import inf
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.extensions import connection
@@ -55,16 +56,14 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-@dataclass(eq=False)
-class _Statement:
-    """What is asked, until when by the clock of the event loop, and what comes of it."""
+class _Statement(NamedTuple):
+    """What is asked, and until when by the clock of the event loop."""
 
     sql: str
     values: Values
     give_up_at: float
     writes: bool = False
     key: object = None
-    rows: asyncio.Task[list[Row]] = field(init=False)
 
 
 class _Line:
@@ -124,7 +123,7 @@ class Pool:
         self._turns = _Line(max(1, size // 2))
         self._idle = list[connection]()
         self._left_opening = set[asyncio.Task[None]]()
-        self._queued_reads = dict[object, _Statement]()
+        self._queued_reads = dict[object, asyncio.Task[list[Row]]]()
         self._tasks = Tasks()
 
     async def read(
@@ -136,10 +135,9 @@ class Pool:
         begins only then. Raises what `errors` says, or psycopg2's own error.
         """
         key = (sql, repr(values), in_turn, patient.get())
-        statement = self._queued_reads.get(key)
-        if statement is None:
+        reading = self._queued_reads.get(key)
+        if reading is None:
             statement = _Statement(sql, values, _now() + self.seconds - spent, key=key)
-            self._queued_reads[key] = statement
             if patient.get():
                 serving = self._patiently(statement)
             elif in_turn:
@@ -147,10 +145,10 @@ class Pool:
                 serving = self._serve(statement, self._connections.place(), turn)
             else:
                 serving = self._serve(statement, self._connections.place(self._queue_size))
-            statement.rows = self._tasks.start(serving)
-            statement.rows.add_done_callback(lambda _: self._begin(statement))
+            reading = self._queued_reads[key] = self._tasks.start(serving)
+            reading.add_done_callback(partial(self._dequeue, key))
         # Whoever joins a read that has not begun sees what a read of its own would see.
-        return await asyncio.shield(statement.rows)
+        return await asyncio.shield(reading)
 
     async def write(
         self, sql: str, values: Values, spent: float = 0, *, timeouts: int = 1
@@ -178,9 +176,9 @@ class Pool:
 
     async def _patiently(self, statement: _Statement) -> list[Row]:
         async with self._turns.place():
-            statement.give_up_at = _now() + self.seconds
+            begun = statement._replace(give_up_at=_now() + self.seconds)
             try:
-                return await self._serve(statement, self._connections.place())
+                return await self._serve(begun, self._connections.place())
             except Unavailable as error:
                 # Where the database is away, each turn takes all its time: nobody waits for many.
                 self._turns.refuse(str(error), until=_now() - self.seconds)
@@ -195,7 +193,7 @@ class Pool:
         """The rows, in time."""
         try:
             async with asyncio.timeout_at(statement.give_up_at), turn or nullcontext(), place:
-                self._begin(statement)
+                self._dequeue(statement.key, asyncio.current_task())
                 try:
                     return await self._attempt(statement)
                 except Retriable:
@@ -205,10 +203,10 @@ class Pool:
         except TimeoutError:
             raise Unavailable(LATE) from None
 
-    def _begin(self, statement: _Statement) -> None:
+    def _dequeue(self, key: object, reading: asyncio.Task[Any] | None) -> None:
         """From now on nobody joins it."""
-        if self._queued_reads.get(statement.key) is statement:
-            del self._queued_reads[statement.key]
+        if self._queued_reads.get(key) is reading:
+            del self._queued_reads[key]
 
     async def _attempt(self, statement: _Statement) -> list[Row]:
         taken = await self._take()
