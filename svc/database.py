@@ -13,7 +13,8 @@ from typing import NamedTuple
 import migrations
 from config import Settings
 from postgres.background import Metrics
-from postgres.batching import Row, Statement, Values
+from postgres.batching import Statement
+from postgres.connections import Row, Values
 from postgres.engine import Engine
 from postgres.errors import OutcomeUnknown, Overloaded, Unavailable, ValueRefused
 
@@ -81,8 +82,7 @@ def confined_to() -> str | None:
 
 
 def _statement(sql: str) -> Statement:
-    caller = _opened().caller()
-    return Statement(sql, caller.confined_to, caller.actor)
+    return Statement(sql, **_opened().caller()._asdict())
 
 
 def stop_waiting() -> None:
@@ -112,7 +112,7 @@ async def opened(
     """The database for the time of the block; one such block per process. `caller` says who makes
     the request that is being answered, `metrics` counts."""
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
-    async with Engine(settings, metrics, migrations.are_applied).running() as engine:
+    async with Engine(settings, metrics, migrations.obstacle).running() as engine:
         _database = _Opened(engine, caller)
         try:
             yield

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any, NoReturn, Protocol
 
 import psycopg2
 
-from postgres.errors import Unavailable
+from postgres.errors import Lost, Unavailable
 
 _log = logging.getLogger("config_service")
 
@@ -21,6 +22,27 @@ class Metrics(Protocol):
 
     def observe(self, name: str, value: float) -> None:
         """Counts `value` in the histogram `name`."""
+
+
+class Tasks(set[asyncio.Task[Any]]):
+    """Those that are under way."""
+
+    def start[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins what goes on though the request that began it goes, in no request's context."""
+        task = asyncio.create_task(work, context=Context())
+        self.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    async def ended(self) -> None:
+        """Returns once none is left."""
+        while self:
+            await asyncio.wait(self)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have gone
 
 
 async def keep_running(
@@ -36,7 +58,7 @@ async def keep_running(
         try:
             await work()
             logged = None
-        except (psycopg2.Error, Unavailable, TimeoutError):
+        except (psycopg2.Error, Lost, Unavailable, TimeoutError):
             logged = None
         except (Exception, asyncio.CancelledError) as error:
             current = asyncio.current_task()

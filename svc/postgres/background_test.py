@@ -1,11 +1,13 @@
 import asyncio
+import gc
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import psycopg2
 import pytest
 
-from postgres.background import keep_running
+from postgres.background import Tasks, keep_running
 from postgres.conftest import Counts, refuse_in_latin_1, settle, until
 from postgres.errors import Unavailable
 
@@ -108,3 +110,23 @@ async def test_it_ends_when_it_is_cancelled_whatever_it_is_doing(counts: Counts)
     await until(running.done)
     assert running.cancelled()
     assert counts.added == {("cleaned up",): 1}
+
+
+async def test_a_task_goes_on_in_no_context_of_a_request_and_may_fail_unheard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen, tasks, asked = list[str](), Tasks(), ContextVar("asked", default="nobody")
+
+    async def work() -> None:
+        seen.append(asked.get())
+        raise LookupError
+
+    asked.set("somebody")
+    waiting = asyncio.ensure_future(asyncio.shield(tasks.start(work())))
+    waiting.cancel()
+    await tasks.ended()
+    await settle()
+    gc.collect()
+    assert seen == ["nobody"]
+    assert tasks == set()
+    assert caplog.records == []

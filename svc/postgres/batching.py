@@ -1,25 +1,25 @@
 """Asks the database for many at once: one round trip, one transaction, one wait for the disk.
 
 What is asked for while a statement is under way becomes a batch, the next statement. It runs on a
-connection that the event loop itself listens to, because waking a thread costs more than the rest.
+connection of its own, where statements are prepared.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from contextvars import Context
 from copy import copy
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.errors import DuplicatePreparedStatement, FeatureNotSupported, LockNotAvailable
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
+from psycopg2.extensions import connection
 
-from postgres.background import Metrics
-from postgres.connections import execute, hung_up
+from postgres.background import Metrics, Tasks
+from postgres.connections import Row, Values, execute, hung_up
 from postgres.errors import OutcomeUnknown, Unavailable, ValueRefused
+from postgres.pool import Pool
 
 MOST = 100  # requests in a batch
 MOST_BATCHES = 200  # that wait; what comes then goes through the pool
@@ -28,7 +28,7 @@ TURNS = 3  # of the event loop, in which clients that were just answered ask for
 
 # How the time that a request has (DATABASE_TIMEOUT_SECONDS) is spent, as parts of it.
 QUEUED = 0.25  # until a batch is sent; then it goes through the pool
-HALVED = 0.5  # until a half of a batch that was refused is sent; then likewise
+HALVED = 0.5  # until a part of a batch that was refused is sent; then likewise
 STATEMENT = 0.2  # PostgreSQL's statement_timeout for a batch
 LOCK = 0.02  # PostgreSQL's lock_timeout for a batch
 READ = 0.5  # until the answer of a read, which may be asked for again
@@ -46,9 +46,6 @@ _CAUSED_BY_ONE = (
     ValueError,
 )
 
-type Row = dict[str, Any]
-type Values = Mapping[str, Any]
-
 
 class Statement(NamedTuple):
     """What the requests of a batch have in common: the statement, and who asks."""
@@ -58,8 +55,9 @@ class Statement(NamedTuple):
     actor: str
 
     def by_actor(self, sql: str) -> str:
-        """`sql` with its actor told to history, in one message and so in one transaction."""
-        if self.actor == "anonymous":
+        """`sql` with its actor told to history, in one message and so in one transaction. A read
+        has none."""
+        if self.actor in ("", "anonymous"):
             return sql
         return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
 
@@ -80,96 +78,70 @@ class _Batch:
 
     def __init__(self, statement: Statement, began: float) -> None:
         self.statement, self.began = statement, began
-        self.asked = dict[str, Values]()
-        self.is_half = False
-        self._answers = dict[str, list[asyncio.Future[Row | None]]]()
-
-    def halves(self) -> list["_Batch"]:
-        """The same in two."""
-        ids = list(self.asked)
-        middle = len(ids) // 2
-        halves = []
-        for part in (ids[:middle], ids[middle:]):
-            half = _Batch(self.statement, self.began)
-            half.is_half = True
-            half.asked = {one: self.asked[one] for one in part}
-            half._answers = {one: self._answers[one] for one in part}
-            halves.append(half)
-        return halves
+        self.asked = dict[str, tuple[Values, list[asyncio.Future[Row | None]]]]()
 
     def takes(self, statement: Statement, values: Values, *, writes: bool) -> bool:
-        """Whether it may ask for this too: each id once, and each write by itself. A half takes
-        nothing, or halving would not come to an end."""
-        if self.is_half or self.statement != statement or len(self.asked) == MOST:
+        """Whether it may ask for this too: each id once, and each write by itself."""
+        if self.statement != statement or len(self.asked) == MOST:
             return False
         asked = self.asked.get(values["id"])
-        return asked is None or (not writes and asked == values)
+        return asked is None or (not writes and asked[0] == values)
 
     def add(self, values: Values) -> asyncio.Future[Row | None]:
         """The answer to come."""
         answer = asyncio.get_running_loop().create_future()
-        self.asked[values["id"]] = values
-        self._answers.setdefault(values["id"], []).append(answer)
+        self.asked.setdefault(values["id"], (values, []))[1].append(answer)
         return answer
 
-    def answer(self, found: dict[str, Row]) -> None:
+    def halves(self) -> tuple["_Batch", "_Batch"]:
+        """The same in two."""
+        halves = _Batch(self.statement, self.began), _Batch(self.statement, self.began)
+        for n, (id, asked) in enumerate(self.asked.items()):  # noqa: A001
+            halves[n >= len(self.asked) // 2].asked[id] = asked
+        return halves
+
+    def lists(self) -> dict[str, Any]:
+        """The values of the statement."""
+        return self.statement.in_lists([values for values, _ in self.asked.values()])
+
+    def answer(self, rows: list[Row]) -> None:
         """Gives each row to those who wait for its `id`, and None where there is no row."""
-        for asked, answers in self._answers.items():
-            for answer in answers:
-                if not answer.done():  # some have given up
-                    answer.set_result(found.get(asked))
+        found = {row["id"]: row for row in rows}
+        for id, answer in self._unanswered():  # noqa: A001
+            answer.set_result(found.get(id))
 
     def fail(self, error: Exception) -> None:
         """Raises the error where the answers are waited for."""
-        for answers in self._answers.values():
-            for answer in answers:
-                if not answer.done():
-                    # An exception keeps the places that it passed: none is raised twice.
-                    answer.set_exception(copy(error) if isinstance(error, Unavailable) else error)
+        for _, answer in self._unanswered():
+            # An exception keeps the places that it passed: none is raised twice.
+            answer.set_exception(copy(error) if isinstance(error, Unavailable) else error)
 
-
-class _Answered(NamedTuple):
-    found: dict[str, Row]
-
-
-class _Refused(NamedTuple):
-    """PostgreSQL refused the statement: nothing was changed, and the connection is in order."""
-
-    error: Exception
-
-
-class _Lost(NamedTuple):
-    """The connection cannot be used any more."""
-
-    error: BaseException
-    is_sent: bool
+    def _unanswered(self) -> Iterator[tuple[str, asyncio.Future[Row | None]]]:
+        for id, (_, answers) in self.asked.items():  # noqa: A001
+            yield from ((id, answer) for answer in answers if not answer.done())  # some gave up
 
 
 class Batcher:
-    """One connection, and the batches that wait for it.
+    """One connection, which `connect` opens, and the batches that wait for it.
 
-    `connect` opens it. `alone` asks through the pool, for a statement, its values and how many
-    seconds were spent. `seconds` is how long an answer may take. `drops` tells by another number
-    than before that the server is not the primary any more.
+    What cannot be asked by it is asked through the `pool`.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[connection]],
-        alone: Callable[[str, Values, float], Awaitable[list[Row]]],
-        seconds: float,
-        drops: Callable[[], int],
+        pool: Pool,
         metrics: Metrics,
         *,
         writes: bool,
     ) -> None:
-        self._connect, self._alone, self._drops = connect, alone, drops
-        self._seconds, self._metrics, self._writes = seconds, metrics, writes
+        self._connect, self._pool, self._metrics, self._writes = connect, pool, metrics, writes
+        self._alone = pool.write if writes else pool.read
         self._patience = 1 if writes else READ
         self._batches = deque[_Batch]()
         self._filled = asyncio.Event()
         self._is_connected = False
-        self._passed_on = set[asyncio.Task[None]]()
+        self._passed_on = Tasks()
 
     async def ask(self, statement: Statement, values: Values) -> Row | None:
         """The row whose `id` is that of `values`; raises what `errors` says, or psycopg2's error.
@@ -179,145 +151,115 @@ class Batcher:
         loop = asyncio.get_running_loop()
         length = sum(len(value) for value in values.values() if isinstance(value, str))
         if not self._is_connected or length > LARGE or len(self._batches) >= MOST_BATCHES:
-            batch = _Batch(statement, loop.time())
-            answer = batch.add(values)
-            await self._ask_alone(batch)
-            return answer.result()
+            sql = statement.by_actor(statement.sql)
+            rows = await self._alone(sql, statement.in_lists([values]))
+            return rows[0] if rows else None
         for batch in self._batches:
             if batch.takes(statement, values, writes=self._writes):
                 break
         else:
             batch = _Batch(statement, loop.time())
+            overdue_at = batch.began + self._pool.seconds * QUEUED
+            batch.overdue = loop.call_at(overdue_at, self._pass_on, batch)
             self._batches.append(batch)
-            self._expect(batch)
+            self._filled.set()
         return await batch.add(values)
 
     async def run(self) -> None:
         """Connects and asks, until the connection is lost or the server no longer the primary."""
-        drops = self._drops()
+        drops = self._pool.drops
         with closing(await self._connect()) as opened:
             prepared = dict[str, str]()
             self._is_connected = True
             try:
                 while True:
-                    await self._filled.wait()
+                    if not self._batches:
+                        self._filled.clear()
+                        await self._filled.wait()
                     # Clients that were just answered ask for the next: that comes along.
                     for _ in range(TURNS):
                         await asyncio.sleep(0)
-                    if hung_up(opened) or self._drops() != drops:
+                    if hung_up(opened) or self._pool.drops != drops:
                         return
                     if self._batches:
-                        await self._ask(self._taken(self._batches[0]), opened, prepared)
+                        batch = self._batches.popleft()
+                        batch.overdue.cancel()
+                        await self._ask(batch, opened, prepared)
             finally:
                 self._is_connected = False
                 while self._batches:
-                    self._pass_on(self._taken(self._batches[0]))
-
-    def _expect(self, batch: _Batch) -> None:
-        """Lets the batch be asked for, or passed on if it is not sent in time."""
-        loop = asyncio.get_running_loop()
-        give_up_at = batch.began + self._seconds * (HALVED if batch.is_half else QUEUED)
-        batch.overdue = loop.call_at(give_up_at, lambda: self._pass_on(self._taken(batch)))
-        self._filled.set()
-
-    def _taken(self, batch: _Batch) -> _Batch:
-        """The batch, which waits no more."""
-        self._batches.remove(batch)
-        batch.overdue.cancel()
-        if not self._batches:
-            self._filled.clear()
-        return batch
+                    self._pass_on(self._batches[0])
 
     async def _ask(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> None:
-        self._metrics.observe("database_batch_size", len(batch.asked))
-        match await self._execute(batch, opened, prepared):
-            case _Answered(found):
-                batch.answer(found)
-            case _Refused(error) if isinstance(error, _CAUSED_BY_ONE) and len(batch.asked) > 1:
-                halves = batch.halves()
-                self._batches.extendleft(reversed(halves))
-                for half in halves:
-                    self._expect(half)
-            case _Refused(FeatureNotSupported() as error):
-                # A migration changed what the statement gives: only a new connection forgets it.
-                self._pass_on(batch)
-                raise error
-            case _Refused():
-                # It may have been prepared on a server that a pooler has taken away since.
-                prepared.pop(batch.statement.sql, None)
-                self._pass_on(batch)
-            case _Lost(error, is_sent):
-                if self._writes and is_sent:
-                    batch.fail(OutcomeUnknown())
-                elif isinstance(error, asyncio.CancelledError):
-                    batch.fail(Unavailable("The service is stopping."))
-                else:
-                    self._pass_on(batch)
-                raise error
-
-    async def _execute(
-        self, batch: _Batch, opened: connection, prepared: dict[str, str]
-    ) -> _Answered | _Refused | _Lost:
-        is_sent = False
-        self._metrics.add("database_pool_in_use")
+        """Asks for the batch, and where one of it is refused, for its halves."""
+        parts, loop = [batch], asyncio.get_running_loop()
+        send_until = batch.began + self._pool.seconds * HALVED
         try:
-            async with asyncio.timeout_at(batch.began + self._seconds * self._patience):
+            while parts and loop.time() < send_until and not hung_up(opened):
+                parts += await self._send(parts.pop(), opened, prepared)
+        finally:
+            for part in parts:
+                self._pass_on(part)
+
+    async def _send(
+        self, batch: _Batch, opened: connection, prepared: dict[str, str]
+    ) -> Iterable[_Batch]:
+        """What is to be sent instead, if any; raises what ended the connection."""
+        is_sent = False
+        self._metrics.observe("database_batch_size", len(batch.asked))
+        try:
+            async with asyncio.timeout_at(batch.began + self._pool.seconds * self._patience):
                 sql = await self._prepare(batch, opened, prepared)
                 is_sent = True
-                lists = batch.statement.in_lists(list(batch.asked.values()))
-                executed = await execute(opened, sql, lists)
-        except (Exception, asyncio.CancelledError) as error:
-            in_order = (
-                not opened.closed and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
-            )
-            if in_order and isinstance(error, (psycopg2.Error, ValueError)):
-                return _Refused(error)
-            if isinstance(error, psycopg2.Error):
-                sqlstate = error.pgcode or "none"
-                self._metrics.add("database_errors_total", (("sqlstate", sqlstate),))
-            return _Lost(error, is_sent)
-        finally:
-            self._metrics.add("database_pool_in_use", amount=-1)
-        try:
-            names = [column.name for column in executed.description or ()]
-            rows = (dict(zip(names, row, strict=True)) for row in executed)
-            return _Answered({row["id"]: row for row in rows})
-        except Exception as error:  # it was done, and cannot be read
-            return _Lost(error, is_sent)
+                batch.answer(await execute(opened, self._metrics, sql, batch.lists()))
+        except (psycopg2.Error, ValueError) as error:  # the connection is in order
+            if isinstance(error, _CAUSED_BY_ONE) and len(batch.asked) > 1:
+                return reversed(batch.halves())
+            # It may have been prepared on a server that a pooler has taken away since.
+            prepared.pop(batch.statement.sql, None)
+            self._pass_on(batch)
+            if isinstance(error, FeatureNotSupported):
+                # A migration changed what the statement gives: only a new connection forgets it.
+                raise
+        except BaseException as error:
+            if self._writes and is_sent:
+                batch.fail(OutcomeUnknown())
+            elif isinstance(error, asyncio.CancelledError):
+                batch.fail(Unavailable("The service is stopping."))
+            else:
+                self._pass_on(batch)
+            raise
+        return ()
 
     async def _prepare(self, batch: _Batch, opened: connection, prepared: dict[str, str]) -> str:
         """The statement that executes what PostgreSQL plans once; now, if it is not prepared."""
         statement = batch.statement
         if statement.sql not in prepared:
-            names = next(iter(batch.asked.values())).keys() | {"confined_to": None}.keys()
-            ordered = sorted(names)
+            ordered = sorted(batch.lists().keys() - {"actor"})
             numbered = statement.sql % {name: f"${n}" for n, name in enumerate(ordered, 1)}
             # By its text: behind a pooler, another version may prepare on the same connection.
             name = f"batch_{sha256(numbered.encode()).hexdigest()[:16]}"
             with suppress(DuplicatePreparedStatement):  # by another client of the pooler
-                await execute(opened, f"prepare {name} as {numbered}")
+                await execute(opened, self._metrics, f"prepare {name} as {numbered}")
             given = ", ".join(f"%({one})s" for one in ordered)
             prepared[statement.sql] = f"execute {name} ({given})"
-        sql = prepared[statement.sql]
-        return statement.by_actor(sql) if self._writes else sql
+        return statement.by_actor(prepared[statement.sql])
 
     def _pass_on(self, batch: _Batch) -> None:
         """Asks for the batch through the pool, while the connection serves the next."""
+        if batch in self._batches:
+            self._batches.remove(batch)
+            batch.overdue.cancel()
         self._metrics.add("database_batch_fallbacks_total", amount=len(batch.asked))
-        # Not in the context of the request that began the batch: it may be a patient one.
-        passing = asyncio.create_task(self._ask_alone(batch), context=Context())
-        self._passed_on.add(passing)
-        passing.add_done_callback(self._passed_on.discard)
+        self._passed_on.start(self._ask_alone(batch))
 
     async def _ask_alone(self, batch: _Batch) -> None:
         """Asks for the whole batch by one statement of the pool, so that a slow PostgreSQL gets no
         more to do; in halves where one of it was refused."""
-        statement, loop = batch.statement, asyncio.get_running_loop()
-        sql = statement.by_actor(statement.sql) if self._writes else statement.sql
-        lists = statement.in_lists(list(batch.asked.values()))
+        sql = batch.statement.by_actor(batch.statement.sql)
+        spent = asyncio.get_running_loop().time() - batch.began
         try:
-            rows = await self._alone(sql, lists, loop.time() - batch.began)
-            batch.answer({row["id"]: row for row in rows})
+            batch.answer(await self._alone(sql, batch.lists(), spent))
         except _CAUSED_BY_ONE as error:
             if len(batch.asked) == 1:
                 batch.fail(error)

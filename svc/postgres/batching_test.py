@@ -22,9 +22,7 @@ from postgres.batching import (
     READ,
     STATEMENT,
     Batcher,
-    Row,
     Statement,
-    Values,
 )
 from postgres.conftest import (
     Backend,
@@ -35,8 +33,8 @@ from postgres.conftest import (
     settle,
     until,
 )
-from postgres.connections import execute, open_async
-from postgres.errors import OutcomeUnknown, Overloaded, Unavailable, ValueRefused
+from postgres.connections import Row, Values, execute, open_async
+from postgres.errors import Lost, OutcomeUnknown, Overloaded, Unavailable, ValueRefused
 from postgres.pool import patient
 
 pytestmark = pytest.mark.anyio
@@ -74,10 +72,9 @@ class Batches:
         self.patient = list[bool]()
         self.sql = list[str]()
         self.refused = dict[str, Exception]()
-        self.drops = 3
-        self.batcher = Batcher(
-            self._connect, self._ask_alone, seconds, lambda: self.drops, counts, writes=writes
-        )
+        self.drops, self.seconds = 3, seconds
+        pool: Any = self
+        self.batcher = Batcher(self._connect, pool, counts, writes=writes)
         running = keep_running("batches", self.batcher.run, counts)
         self.running = asyncio.create_task(running)
 
@@ -85,7 +82,7 @@ class Batches:
         self.opened.append(await open_async(self._dsn))
         return self.opened[-1]
 
-    async def _ask_alone(self, sql: str, values: Values, spent: float) -> list[Row]:
+    async def read(self, sql: str, values: Values, spent: float = 0) -> list[Row]:
         self.alone.append(values["id"])
         self.spent.append(spent)
         self.sql.append(sql)
@@ -94,6 +91,8 @@ class Batches:
             if one in self.refused:
                 raise self.refused[one]
         return [{"id": one, "batch": "alone"} for one in values["id"] if one != "absent"]
+
+    write = read
 
     def advance(self, seconds: float) -> None:
         self._ahead += seconds
@@ -348,21 +347,21 @@ async def test_nobody_joins_a_half_so_that_halving_comes_to_an_end(
         assert await ends(*asked, joins) == [*halves, "alone", ["D"], ["E"]]
 
 
-async def test_halves_wait_longer_than_a_batch_but_not_for_ever(
+async def test_a_half_is_sent_later_than_a_batch_but_not_too_late(
     batches: Open, backend: Backend
 ) -> None:
-    async with batches(seconds=100) as one:
-        asked = [one.ask(id) for id in ("later 1", "B", "fails 23505", "D")]  # noqa: A001
-        await until(backend.waiting)
-        one.advance(100 * QUEUED + 1)
-        await settle()
-        assert one.alone == []
-        one.advance(100 * (HALVED - QUEUED) - 2)
-        await settle()
-        assert one.alone == []
-        one.advance(2)
-        await ends(*asked[2:])
-        assert one.alone[0] == ["fails 23505", "D"]
+    for late, outcome in ((False, ["B", "D"]), (True, "alone")):
+        async with batches(writes=True, seconds=100) as one:
+            asked = [one.ask(id) for id in ("later 1", "fails 23505", "B", "D")]  # noqa: A001
+            await until(backend.waiting)
+            one.advance(100 * QUEUED + 1)
+            await settle()
+            assert one.alone == []
+            one.advance(100 * (HALVED - QUEUED) * late)
+            backend.release(1)
+            assert (await ends(*asked))[2:] == [outcome] * 2
+        backend.query("alter sequence testing.attempts restart")
+        backend.hold(1)
 
 
 async def test_what_has_waited_too_long_goes_to_the_pool_as_one_statement(
@@ -444,7 +443,7 @@ async def test_what_was_lost_before_it_was_sent_is_asked_through_the_pool(
 ) -> None:
     async def lost(opened: connection, *_: object) -> None:
         opened.close()
-        raise psycopg2.OperationalError
+        raise Lost
 
     async with batches(writes=True) as one:
         with monkeypatch.context() as losing:
@@ -514,14 +513,14 @@ async def test_what_is_prepared_already_by_another_client_of_a_pooler_is_used(
         batch = batching._Batch(TEST, 0)
         batch.add({"id": "B", "n": 0})
         sql = await one.batcher._prepare(batch, kept, {})
-        found = await execute(kept, sql, names)
-        assert [row[-1] for row in found] == [first["prepared"]]
+        found = await execute(kept, one.counts, sql, names)
+        assert [row["prepared"] for row in found] == [first["prepared"]]
 
 
 async def test_what_is_prepared_no_more_behind_a_pooler_is_prepared_again(batches: Open) -> None:
     async with batches() as one:
         await one.ask("A")
-        await execute(one.opened[0], "deallocate all")
+        await execute(one.opened[0], one.counts, "deallocate all")
         assert await one.together("B", "C") == ["alone"] * 2
         assert await one.together("D") == [["D"]]
     assert one.alone == [["B", "C"]]

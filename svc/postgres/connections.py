@@ -1,43 +1,62 @@
-"""How connections are opened: with their time-outs, and host by host where nobody may wait long."""
+"""Connections of the event loop: how they are opened, host by host, and how they are asked."""
 
 import asyncio
 import select
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_WRITE, connection, cursor, make_dsn, parse_dsn
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_READ,
+    POLL_WRITE,
+    TRANSACTION_STATUS_IDLE,
+    connection,
+    make_dsn,
+    parse_dsn,
+)
 
 from config import Settings
+from postgres.background import Metrics
+from postgres.errors import Lost, is_lost
 
 CONNECT_TIMEOUT_SECONDS = 3
 
+type Row = dict[str, Any]
+type Values = Mapping[str, Any]
 
-def options(
-    settings: Settings, dsn: str, role: str, *, statement_seconds: float, lock_seconds: float
-) -> dict[str, Any]:
-    """The arguments of `psycopg2.connect` beside the `dsn`, whose own `options` stay.
 
-    The `role` of the connection shows in pg_stat_activity. PostgreSQL gives up a statement after
-    `statement_seconds`, and a lock after `lock_seconds`.
+def connecting(
+    settings: Settings, dsn: str, role: str, *, statement: float, lock: float, more: str = ""
+) -> partial[Coroutine[Any, Any, connection]]:
+    """What opens a connection whose `role` shows in pg_stat_activity.
+
+    PostgreSQL gives up a `statement`, and a `lock`, after these parts of the time that a request
+    has. The `options` of the `dsn` stay, and `more` come behind.
     """
+    seconds = settings.database_timeout_seconds
     milliseconds, lock_milliseconds = (
-        max(1, int(1000 * limit)) for limit in (statement_seconds, lock_seconds)
+        max(1, int(1000 * part * seconds)) for part in (statement, lock)
     )
-    return {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "tcp_user_timeout": int(900 * settings.database_timeout_seconds),
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "fallback_application_name": f"config-service {role}".strip(),
-        "options": f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
+    options = (
+        f"{parse_dsn(dsn).get('options', '')} -c statement_timeout={milliseconds}"
         f" -c lock_timeout={lock_milliseconds}"
         f" -c idle_in_transaction_session_timeout={milliseconds}"
         " -c timezone=UTC"
         f" -c config_service.max_document_bytes={settings.max_body_bytes}"
-        f" -c config_service.history_keep_revisions={settings.history_keep_revisions}",
-    }
+        f" -c config_service.history_keep_revisions={settings.history_keep_revisions} {more}"
+    )
+    return partial(
+        open_async,
+        dsn,
+        options=options,
+        tcp_user_timeout=int(900 * seconds),
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        fallback_application_name=f"config-service {role}".strip(),
+    )
 
 
 def hung_up(idle: connection) -> bool:
@@ -54,19 +73,16 @@ def by_host(dsn: str) -> Iterator[str]:
     lists = {name: parts[name].split(",") for name in ("host", "hostaddr", "port") if name in parts}
     hosts = max([len(lists.get(name, "1")) for name in ("host", "hostaddr")])
     for number in range(hosts):
-        own = {
-            # One port may stand for all of the hosts.
-            name: given[number if len(given) > 1 else 0]
-            for name, given in lists.items()
-        }
+        # One port may stand for all of the hosts.
+        own = {name: given[number % len(given)] for name, given in lists.items()}
         yield make_dsn(dsn, **own)
 
 
 async def open_async(dsn: str, **options: Any) -> connection:
     """A connection for the event loop, to the first host of `dsn` that can be connected to.
 
-    Each host has CONNECT_TIMEOUT_SECONDS, which libpq itself keeps to only where it blocks. Raises
-    what the last host failed with: mostly psycopg2.OperationalError or TimeoutError.
+    Each host has CONNECT_TIMEOUT_SECONDS: libpq keeps to a time-out of its own only where it
+    blocks. Raises what the last host failed with: mostly OperationalError or TimeoutError.
     """
     failure: Exception
     for host in by_host(dsn):
@@ -76,6 +92,8 @@ async def open_async(dsn: str, **options: Any) -> connection:
                 opened = await asyncio.to_thread(psycopg2.connect, host, async_=True, **options)
                 try:
                     await settled(opened)
+                    if hung_up(opened):
+                        raise psycopg2.OperationalError("a new connection is closed at once")
                 except BaseException:
                     opened.close()
                     raise
@@ -85,26 +103,58 @@ async def open_async(dsn: str, **options: Any) -> connection:
     raise failure
 
 
-async def execute(opened: connection, sql: str, values: Any = None) -> cursor:
-    """A cursor with the rows of a statement, for which only the event loop waits."""
-    running = opened.cursor()
-    running.execute(sql, values)
-    await settled(opened)
-    return running
+async def execute(
+    opened: connection, metrics: Metrics, sql: str, values: Values | None = None
+) -> list[Row]:
+    """The rows of a statement, for which only the event loop waits.
+
+    Raises Lost where that cannot be told, and otherwise what psycopg2 refuses it with: then it has
+    changed nothing, and the connection is in order.
+    """
+    metrics.add("database_pool_in_use")
+    try:
+        running = opened.cursor()
+        running.execute(sql, values)
+        await settled(opened)
+    except psycopg2.Error as error:
+        if is_lost(error) or not in_order(opened):
+            count_error(metrics, error.pgcode)
+            raise Lost from error
+        raise
+    finally:
+        metrics.add("database_pool_in_use", amount=-1)
+    try:
+        names = [column.name for column in running.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in (running if names else ())]
+    except Exception as error:  # it was done, and cannot be read
+        raise Lost from error
+
+
+def in_order(opened: connection) -> bool:
+    """Whether it is open, and neither runs a statement nor is within a transaction."""
+    return not opened.closed and opened.info.transaction_status == TRANSACTION_STATUS_IDLE
+
+
+def count_error(metrics: Metrics, sqlstate: str | None) -> None:
+    """Counts an error of PostgreSQL, or the failure to reach it."""
+    metrics.add("database_errors_total", (("sqlstate", sqlstate or "none"),))
 
 
 async def settled(opened: connection) -> None:
     """Waits on the event loop for what the connection is doing."""
-    loop = asyncio.get_running_loop()
     while (state := opened.poll()) != POLL_OK:
-        watch, unwatch = (
-            (loop.add_writer, loop.remove_writer)
-            if state == POLL_WRITE
-            else (loop.add_reader, loop.remove_reader)
-        )
-        descriptor, ready = opened.fileno(), asyncio.Event()
-        watch(descriptor, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            unwatch(descriptor)
+        await ready(opened, state)
+
+
+async def ready(opened: connection, state: int = POLL_READ) -> None:
+    """Waits on the event loop until the connection can be read from; for POLL_WRITE, written to."""
+    loop, descriptor, event = asyncio.get_running_loop(), opened.fileno(), asyncio.Event()
+    if state == POLL_WRITE:
+        watch, unwatch = loop.add_writer, loop.remove_writer
+    else:
+        watch, unwatch = loop.add_reader, loop.remove_reader
+    watch(descriptor, event.set)
+    try:
+        await event.wait()
+    finally:
+        unwatch(descriptor)

@@ -11,10 +11,12 @@ from psycopg2.extensions import connection, make_dsn, parse_dsn
 
 from config import Settings
 from postgres import connections
-from postgres.conftest import Backend, Proxy, refuse, refuse_in_latin_1, until
-from postgres.connections import by_host, execute, hung_up, open_async, options
+from postgres.conftest import Backend, Counts, Proxy, refuse, refuse_in_latin_1, until
+from postgres.connections import by_host, connecting, execute, hung_up, open_async
+from postgres.errors import Lost
 
 pytestmark = pytest.mark.anyio
+ECHO = "select %(text)s as text"
 
 
 def configured(**given: Any) -> Settings:
@@ -32,24 +34,25 @@ async def test_a_connection_has_its_limits_its_role_and_the_options_of_the_dsn(
 ) -> None:
     settings = configured(database_timeout_seconds=2, max_body_bytes=2048, history_keep_revisions=7)
     dsn = make_dsn(backend.dsn, options="-c work_mem=8MB")
-    given = options(settings, dsn, "tests", statement_seconds=1.8, lock_seconds=0.0001)
-    async with opened(dsn, **given) as one:
-        rows = await execute(one, "select name, setting from pg_settings")
-        found = dict(rows.fetchall())
-        rows = await execute(one, "select current_setting('config_service.max_document_bytes')")
-        assert rows.fetchall() == [("2048",)]
+    more = "-c enable_seqscan=off"
+    connect = connecting(settings, dsn, "tests", statement=0.9, lock=0.0001, more=more)
+    with closing(await connect()) as one:
+        rows = await execute(one, Counts(), "select name, setting from pg_settings")
+        found = {row["name"]: row["setting"] for row in rows}
+        limit = "select current_setting('config_service.max_document_bytes') as bytes"
+        assert await execute(one, Counts(), limit) == [{"bytes": "2048"}]
     expected = {
         "statement_timeout": "1800",
         "lock_timeout": "1",
         "idle_in_transaction_session_timeout": "1800",
         "TimeZone": "UTC",
         "work_mem": "8192",
+        "enable_seqscan": "off",
         "application_name": "config-service tests",
     }
     assert {name: found[name] for name in expected} == expected
-    assert given["connect_timeout"] == 3
-    assert given["tcp_user_timeout"] == 1800
-    assert "history_keep_revisions=7" in given["options"]
+    assert connect.keywords["tcp_user_timeout"] == 1800
+    assert "history_keep_revisions=7" in connect.keywords["options"]
 
 
 async def test_an_idle_connection_has_hung_up_once_the_server_closed_it(backend: Backend) -> None:
@@ -154,25 +157,25 @@ async def test_a_statement_and_its_answer_may_be_larger_than_the_socket_takes_at
     text = "x" * 20_000_000
     async with opened(proxy.dsn) as one:
         proxy.vanish()
-        running = asyncio.create_task(execute(one, "select %(text)s", {"text": text}))
+        running = asyncio.create_task(execute(one, Counts(), ECHO, {"text": text}))
         await until(lambda: asyncio.get_running_loop().remove_writer(one.fileno()))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
     async with opened(backend.dsn) as one:
-        assert (await execute(one, "select %(text)s", {"text": text})).fetchall() == [(text,)]
+        assert await execute(one, Counts(), ECHO, {"text": text}) == [{"text": text}]
 
 
 async def test_a_connection_is_watched_only_while_it_is_waited_for(backend: Backend) -> None:
     loop = asyncio.get_running_loop()
     async with opened(backend.dsn) as one:
-        assert (await execute(one, "select %s", [1])).fetchall() == [(1,)]
+        assert await execute(one, Counts(), ECHO, {"text": "a"}) == [{"text": "a"}]
         assert not loop.remove_reader(one.fileno())
         assert not loop.remove_writer(one.fileno())
         with pytest.raises(psycopg2.errors.SyntaxError):
-            await execute(one, "selekt")
+            await execute(one, Counts(), "selekt")
         assert not loop.remove_reader(one.fileno())
-        running = asyncio.create_task(execute(one, "select pg_sleep(20)"))
+        running = asyncio.create_task(execute(one, Counts(), "select pg_sleep(20)"))
         await until(backend_is_busy(backend, one))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -183,3 +186,39 @@ async def test_a_connection_is_watched_only_while_it_is_waited_for(backend: Back
 def backend_is_busy(backend: Backend, one: connection) -> Callable[[], bool]:
     sql = "select pid from pg_stat_activity where pid = %s and wait_event = 'PgSleep'"
     return lambda: bool(backend.query(sql, one.info.backend_pid))
+
+
+async def test_a_message_of_several_statements_gives_the_last_rows_and_holds_nobody_up(
+    backend: Backend,
+) -> None:
+    backend.hold(1)
+    sql = "select repeat('x', 100000); select 'held' as was from pg_advisory_xact_lock(1)"
+    # Ends the test where libpq waits for the second statement instead of the event loop.
+    async with opened(backend.dsn, options="-c lock_timeout=20s") as one:
+        running = asyncio.create_task(execute(one, Counts(), sql))
+        await until(backend.waiting)
+        assert not running.done()
+        backend.release(1)
+        assert await running == [{"was": "held"}]
+
+
+async def test_what_was_done_and_cannot_be_read_counts_as_lost(backend: Backend) -> None:
+    note = "insert into testing.notes values ('done') returning '20000-01-01'::date"
+    async with opened(backend.dsn) as one:
+        with pytest.raises(Lost):
+            await execute(one, Counts(), note)
+    assert backend.query("select note from testing.notes") == [("done",)]
+
+
+async def test_a_statement_that_runs_is_in_use_and_a_lost_connection_is_counted(
+    backend: Backend, counts: Counts
+) -> None:
+    async with opened(backend.dsn) as one:
+        running = asyncio.create_task(execute(one, counts, "select pg_sleep(20)"))
+        await until(backend_is_busy(backend, one))
+        assert counts.added["database_pool_in_use",] == 1
+        backend.end(one.info.backend_pid)
+        with pytest.raises(Lost):
+            await running
+    assert counts.added["database_pool_in_use",] == 0
+    assert counts.added["database_errors_total", "none"] == 1

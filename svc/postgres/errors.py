@@ -17,6 +17,10 @@ class Overloaded(Unavailable):
     """More is waiting for the database than the queue holds (503)."""
 
 
+class Unmigrated(Unavailable):
+    """A table, column or function is missing, unless the statement itself is wrong (503)."""
+
+
 class OutcomeUnknown(Unavailable):
     """The connection was lost after a write was sent: it may have happened or not (503)."""
 
@@ -32,11 +36,11 @@ class ValueRefused(Exception):
 
 
 class Retriable(Exception):
-    """Nothing was changed, and a second attempt may succeed."""
+    """A second attempt may succeed, and nothing was changed."""
 
 
-class Undefined(Exception):
-    """A table, column or function is missing: the database may not be migrated."""
+class Lost(Retriable):
+    """The connection was lost, or what it answered cannot be read: a write may have happened."""
 
 
 def is_lost(error: psycopg2.Error) -> bool:
@@ -55,7 +59,7 @@ def meaning(error: psycopg2.Error) -> Exception:
     if code in _REFUSED_VALUE:
         return ValueRefused("The database cannot keep a value of this request.")
     if code in _UNDEFINED:
-        return Undefined()
+        return Unmigrated("The database is not migrated: a migration is pending.")
     if code.startswith("53"):
         return Unavailable("The database is out of resources.")
     return error

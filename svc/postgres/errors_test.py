@@ -5,7 +5,7 @@ from postgres.errors import (
     OutcomeUnknown,
     Retriable,
     Unavailable,
-    Undefined,
+    Unmigrated,
     ValueRefused,
     is_lost,
     meaning,
@@ -26,7 +26,7 @@ def failure(code: str | None) -> psycopg2.Error:
         ("40001 40P01 25006", Retriable),
         ("57014 55P03 53100 53200 53300", Unavailable),
         ("22P02 22P05 22001 22003 22021 54000 54001", ValueRefused),
-        ("42P01 42703 42883", Undefined),
+        ("42P01 42703 42883", Unmigrated),
     ],
 )
 def test_a_sqlstate_means_the_same_to_every_caller(codes: str, told: type[Exception]) -> None:

@@ -12,7 +12,7 @@ from itertools import batched
 from psycopg2.extensions import connection
 
 from postgres.background import Metrics
-from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute
+from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute, ready
 from postgres.errors import Overloaded
 from postgres.pool import patience
 
@@ -41,18 +41,15 @@ class Watch:
         finally:
             self._waiting.remove(change)
 
-    def wake(self) -> None:
+    def wake(self, groups: Iterator[tuple[asyncio.Future[None], ...]] | None = None) -> None:
         """Lets all who wait look again: a group in each turn of the event loop, so that others are
         served in between."""
-        _wake(batched(self._waiting.copy(), GROUP, strict=False))
-
-
-def _wake(groups: Iterator[tuple[asyncio.Future[None], ...]]) -> None:
-    if group := next(groups, None):
-        for change in group:
-            if not change.done():
-                change.set_result(None)
-        asyncio.get_running_loop().call_soon(_wake, groups)
+        groups = groups or batched(self._waiting.copy(), GROUP, strict=False)
+        if group := next(groups, None):
+            for change in group:
+                if not change.done():
+                    change.set_result(None)
+            asyncio.get_running_loop().call_soon(self.wake, groups)
 
 
 class Listener:
@@ -139,33 +136,16 @@ class Listener:
         """Wakes by notifications until the connection is lost."""
         with closing(await self._connect()) as heard:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                await execute(heard, f"listen {CHANNEL}")
+                await execute(heard, self._metrics, f"listen {CHANNEL}")
             self._is_due.set()  # for what changed while nobody listened
-            await self._hear(heard)
-
-    async def _hear(self, heard: connection) -> None:
-        loop = asyncio.get_running_loop()
-        lost = loop.create_future()
-        descriptor = heard.fileno()
-
-        def receive() -> None:
-            try:
-                heard.poll()
+            while True:
                 for notification in heard.notifies:
                     for changed in notification.payload.split():
                         if changed in self._watches:
                             self._watches[changed].wake()
                 heard.notifies.clear()
-            except Exception as error:  # raised once; after that the connection stays silent
-                loop.remove_reader(descriptor)
-                lost.set_exception(error)
-
-        loop.add_reader(descriptor, receive)
-        try:
-            receive()  # what came with the answer to LISTEN
-            await lost
-        finally:
-            loop.remove_reader(descriptor)
+                await ready(heard)
+                heard.poll()  # raises where the connection is lost
 
     async def refresh(self) -> None:
         """Every few seconds, and when it is due, wakes each watch that has another version."""

@@ -3,19 +3,17 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.errors import UndefinedTable, UniqueViolation
-from psycopg2.extensions import connection
 
-from postgres import pool as pool_module
-from postgres.batching import Row
+from config import Settings
+from postgres import connections
 from postgres.conftest import (
     Backend,
     Counts,
@@ -25,8 +23,9 @@ from postgres.conftest import (
     settle,
     until,
 )
+from postgres.connections import Row, open_async
 from postgres.errors import OutcomeUnknown, Overloaded, Unavailable, ValueRefused
-from postgres.pool import Connections, Pool, patient
+from postgres.pool import Pool, patient
 
 pytestmark = pytest.mark.anyio
 both = pytest.mark.parametrize("kind", ["read", "write"])
@@ -55,6 +54,16 @@ class Opened:
         return asyncio.create_task(self.ask(kind, HELD, key=key))
 
 
+def configured(size: int = 1, queue: int = 10, seconds: float = 30) -> Settings:
+    given: dict[str, Any] = {
+        "_env_file": None,
+        "database_pool_size": size,
+        "database_queue_size": queue,
+        "database_timeout_seconds": seconds,
+    }
+    return Settings(**given)
+
+
 type Open = Callable[..., Any]
 
 
@@ -66,8 +75,10 @@ def opened(backend: Backend, counts: Counts) -> Open:
     async def opening(
         dsn: str = "", *, size: int = 1, queue: int = 10, seconds: float = 30, migrated: bool = True
     ) -> AsyncIterator[Opened]:
-        connections = Connections(size, dsn or backend.dsn)
-        pool = Pool(connections, queue, seconds, counts, lambda _: migrated)
+        settings = configured(size, queue, seconds)
+        obstacle = None if migrated else "a migration is pending"
+        connect = partial(open_async, dsn or backend.dsn)
+        pool = Pool(connect, settings, lambda: obstacle, counts)
         try:
             yield Opened(pool, counts)
         finally:
@@ -139,7 +150,7 @@ async def test_a_connect_that_failed_is_tried_once_more(
 async def test_a_new_connection_that_is_closed_at_once_counts_as_refused(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "hung_up", lambda _: True)
+    monkeypatch.setattr(connections, "hung_up", lambda _: True)
     async with opened() as one:
         with pytest.raises(Unavailable):
             await one.pid()
@@ -180,8 +191,8 @@ async def test_a_primary_that_became_a_standby_loses_all_its_connections(
         backend.release(1)
         await held
         await one.ask("write", "select testing.fails('25006', 1)")
-        assert one.pool.connections.drops == 1
-        assert len(one.pool.connections._pool) == 1
+        assert one.pool.drops == 1
+        assert len(one.pool._idle) == 1
         assert await one.pid() != first
 
 
@@ -315,7 +326,7 @@ async def test_with_too_little_time_left_for_a_certain_outcome_nothing_is_sent(
 
 
 @pytest.mark.parametrize(("kind", "outcome"), [("read", Unavailable), ("write", OutcomeUnknown)])
-async def test_a_server_that_never_answers_holds_no_thread_and_no_room(
+async def test_a_server_that_never_answers_holds_no_connection_and_no_room(
     opened: Open, proxy: Proxy, kind: str, outcome: type[Exception]
 ) -> None:
     async with opened(proxy.dsn, queue=0, seconds=0.5) as one:
@@ -325,13 +336,11 @@ async def test_a_server_that_never_answers_holds_no_thread_and_no_room(
             await one.pid(kind)
         assert raised.type is outcome
         proxy.come_back()
-        # The thread is free when it has taken the next piece of work.
-        await asyncio.wrap_future(one.pool._workers.submit(lambda: None))
         assert await one.pid(kind)
         await until(lambda: len(proxy.statements) == 3)
 
 
-async def test_a_server_that_never_answers_a_request_that_is_gone_holds_no_thread(
+async def test_a_server_that_never_answers_a_request_that_is_gone_holds_no_connection(
     opened: Open, proxy: Proxy
 ) -> None:
     async with opened(proxy.dsn, seconds=0.5) as one:
@@ -354,11 +363,25 @@ async def test_what_is_given_up_is_never_sent_and_does_not_connect_any_more(
             with pytest.raises(Unavailable) as raised:
                 await each
             assert raised.type is Unavailable
-        given_up.set()
-        await asyncio.wrap_future(one.pool._workers.submit(lambda: None))
         # The first was connecting already; the second never began.
         assert len(connecting) == 2
+        given_up.set()
     assert proxy.statements == []
+
+
+async def test_a_connect_that_takes_longer_than_a_statement_is_there_for_the_next(
+    opened: Open, proxy: Proxy, connecting: list[Callable[[], object]]
+) -> None:
+    hangs = threading.Event()
+    connecting.append(lambda: hangs.wait(20))
+    async with opened(proxy.dsn, seconds=0.2) as one:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="in time"):
+                await one.pid()
+        hangs.set()
+        await until(lambda: one.pool._idle)
+        assert await one.pid()
+    assert proxy.accepted == 1
 
 
 async def test_a_connect_that_hangs_holds_up_no_finished_statement_and_no_other(
@@ -393,60 +416,6 @@ async def test_the_second_host_is_reached_where_the_first_is_dead(
         assert await one.pid()
 
 
-def a_reset_socket() -> socket.socket:
-    """Its other end has ended it by a reset, and that was read."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        ours = socket.create_connection(listening.getsockname())
-        theirs = listening.accept()[0]
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    theirs.close()
-    with pytest.raises(ConnectionResetError):
-        ours.recv(1)
-    return ours
-
-
-def closed() -> int:
-    raise psycopg2.InterfaceError("connection already closed")
-
-
-async def test_giving_up_at_a_socket_that_is_reset_or_closed_fails_nobody(opened: Open) -> None:
-    async with opened() as one:
-        with a_reset_socket() as reset:
-            for fileno in (reset.fileno, closed, lambda: -1):
-                statement = pool_module._Statement(one.pool, PID, {}, writes=False)
-                statement._running_on = SimpleNamespace(fileno=fileno)  # type: ignore[assignment]
-                statement.abandon()
-                with pytest.raises(Unavailable):
-                    await statement.answer
-
-
-@pytest.mark.parametrize("code", ["25006", "08006", "23505"])
-async def test_nothing_closes_a_connection_that_another_thread_may_be_giving_up(
-    backend: Backend, counts: Counts, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    made, running = list[pool_module._Statement](), list[object]()
-
-    class Statement(pool_module._Statement):
-        def run(self) -> list[Row]:
-            made.append(self)
-            return super().run()
-
-    class Watched(connection):
-        def close(self) -> None:
-            running.extend(statement._running_on for statement in made)
-            super().close()
-
-    monkeypatch.setattr(pool_module, "_Statement", Statement)
-    connections = Connections(1, backend.dsn, connection_factory=Watched)
-    pool = Pool(connections, 1, 30, counts, lambda _: True)
-    for _ in range(2):
-        with pytest.raises((psycopg2.Error, Unavailable)):
-            await pool.write("select testing.fails(%(code)s, 10)", {"code": code})
-    await pool.close()
-    assert len(running) >= 1
-    assert set(running) == {None}
-
-
 async def test_a_read_that_waits_in_the_queue_answers_everyone_who_asks_the_same(
     opened: Open, backend: Backend
 ) -> None:
@@ -465,18 +434,6 @@ async def test_a_read_that_waits_in_the_queue_answers_everyone_who_asks_the_same
         rows = [(await each)[0]["n"] for each in (*same, other, *writes)]
     assert rows == [1, 1, 1, 2, 3, 4]
     assert one.pool._queued_reads == {}
-
-
-async def test_a_read_that_begins_just_when_it_is_given_up_fails_nobody(opened: Open) -> None:
-    class Raced(dict[Any, Any]):
-        def get(self, key: object, default: object = None) -> Any:
-            found = super().get(key, default)
-            super().pop(key, None)  # by the other thread
-            return found
-
-    async with opened() as one:
-        one.pool._queued_reads = Raced()
-        assert await one.pid()
 
 
 async def test_a_write_goes_on_when_the_request_that_asked_for_it_is_gone(
@@ -503,7 +460,8 @@ async def test_closing_lets_what_runs_end_and_drops_what_is_queued(
     backend: Backend, counts: Counts
 ) -> None:
     backend.hold(1)
-    one = Opened(Pool(Connections(1, backend.dsn), 10, 30, counts, lambda _: True), counts)
+    connect = partial(open_async, backend.dsn)
+    one = Opened(Pool(connect, configured(), lambda: None, counts), counts)
     running = one.held(1, "write")
     await until(backend.waiting)
     queued = asyncio.create_task(one.pid("write"))
@@ -515,7 +473,7 @@ async def test_closing_lets_what_runs_end_and_drops_what_is_queued(
     backend.release(1)
     assert await running == [{"was": "held"}]
     await closing
-    assert one.pool.connections.closed
+    assert one.pool._idle == []
     with pytest.raises(Unavailable):
         await one.pid()
 
@@ -539,7 +497,7 @@ def patiently(one: Opened, n: int) -> asyncio.Task[list[Row]]:
     return asyncio.create_task(one.ask("read", HELD + " -- %(n)s", key=n, n=n), context=context)
 
 
-async def test_however_many_reads_are_patient_none_is_refused_and_half_the_threads_stay_free(
+async def test_however_many_reads_are_patient_none_is_refused_and_half_the_connections_stay_free(
     opened: Open, backend: Backend
 ) -> None:
     for key in range(20):
@@ -632,23 +590,21 @@ async def test_when_the_service_stops_those_that_wait_for_a_turn_are_answered(
     async with opened() as one:
         runs, waits = patiently(one, 1), patiently(one, 2)
         await until(backend.waiting)
-        one.pool.refuse_waiting(Unavailable("The service is stopping."))
+        one.pool.stop_waiting()
         with pytest.raises(Unavailable, match="stopping"):
             await waits
         backend.release(1)
         await runs
 
 
-@pytest.mark.parametrize("is_patient", [True, False])
 async def test_where_no_thread_can_be_started_a_read_is_refused_and_the_next_is_answered(
-    opened: Open, monkeypatch: pytest.MonkeyPatch, is_patient: bool
+    opened: Open, connecting: list[Callable[[], object]]
 ) -> None:
-    def no_thread(*_: object) -> None:
+    def no_thread() -> None:
         raise RuntimeError("can't start new thread")
 
+    connecting += [no_thread] * 2
     async with opened(queue=0) as one:
-        with monkeypatch.context() as without:
-            without.setattr(ThreadPoolExecutor, "submit", no_thread)
-            with pytest.raises(Unavailable, match="no thread"):
-                await (patiently(one, 1) if is_patient else one.pid())
-        assert await patiently(one, 2) == [{"was": "held"}]
+        with pytest.raises(Unavailable, match="out of reach"):
+            await one.pid()
+        assert await one.pid()

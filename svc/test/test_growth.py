@@ -1,6 +1,5 @@
 """No question to the database touches more of it as the tables grow, and no index is idle."""
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -17,7 +16,6 @@ from psycopg2.extensions import connection, cursor
 from pydantic import SecretStr
 
 import database
-import migrations
 from config import Settings
 from conftest import empty
 from edge import metrics
@@ -181,6 +179,14 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
     return Cost(f"{question.slice} {values}", blocks.total(), TABLES & set(scanned), indexes)
 
 
+def opened(connect: object) -> connection:
+    """What `connect` of the engine opens, to be used without an event loop."""
+    assert isinstance(connect, partial)
+    one: connection = psycopg2.connect(*connect.args, **connect.keywords)
+    one.autocommit = True
+    return one
+
+
 def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
     """Of each question, alike for every size, over tables that hold so many rows."""
     empty(db)
@@ -198,13 +204,10 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
                 break
         cursor.execute("select max(sequence) from configuration_revisions")
         [[last]] = cursor.fetchall()
-    batched = engine.reads._connect
-    assert isinstance(batched, partial)
     with (
-        closing(engine.pool.connections.take()) as plain,
-        closing(psycopg2.connect(*batched.args, **batched.keywords)) as lists,
+        closing(opened(engine.pool._connect)) as plain,
+        closing(opened(engine.reads._connect)) as lists,
     ):
-        lists.autocommit = True
         tokens = [f"application {number}" for number in (size // 400, size - 2, size - 1)]
         for one, confined_to in asked_by([None, *tokens], size, last):
             if one.how in ("read_batched", "write_batched"):
@@ -221,14 +224,13 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
 def measured(dsn: str) -> list[list[Cost]]:
     """What the questions cost over few rows, and over many."""
     settings = Settings(database_url=SecretStr(dsn), history_keep_revisions=10**6)
-    engine = Engine(settings, metrics, migrations.are_applied)
+    engine = Engine(settings, metrics, lambda _: None)
     with pytest.MonkeyPatch.context() as patch, closing(psycopg2.connect(dsn)) as db:
         for how in ("read", "read_batched", "write", "write_batched"):
             patch.setattr(database, how, instead_of(how))
         db.autocommit = True
         found = [list(costs(engine, db, size)) for size in (FEW, MANY)]
         empty(db)
-    asyncio.run(engine.pool.close())
     return found
 
 
