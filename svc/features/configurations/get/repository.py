@@ -4,9 +4,11 @@ import database
 # texts of a batch of 100 have together at most some 100 * 100,000 B = 10 MB. What is stored in more
 # is not even printed. Few bytes can become many: a number of 12 is printed in up to 309, and what
 # is compressed may be 90 times as long; only 3,800 that are not compressed cannot exceed 100,000.
+# What is known is looked up by the place of the id: a join with the two lists takes a fifth longer.
 _GET = """
     select configurations.id, configurations.revision, case
-        when configurations.revision = wanted.known then null
+        when configurations.revision =
+            (%(known)s::bigint[])[array_position(%(id)s::text[], configurations.id)] then null
         when cardinality(%(id)s::text[]) = 1 then configuration_body(configurations)
         when pg_column_size(configurations.config) > 100000 then null
         when pg_column_size(configurations.config) <= 3800
@@ -21,10 +23,10 @@ _GET = """
             where octet_length(printed.body) <= 100000
         )
     end as body
-    from unnest(%(id)s::text[], %(known)s::bigint[]) as wanted (id, known)
-    join configurations on configurations.id = wanted.id
-    where %(confined_to)s::text is null
-    or configurations.application_id = confinement(%(confined_to)s)
+    from configurations
+    where configurations.id = any(%(id)s::text[])
+    and (%(confined_to)s::text is null
+        or configurations.application_id = confinement(%(confined_to)s))
 """
 
 
