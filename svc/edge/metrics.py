@@ -52,6 +52,8 @@ METRICS = [
         "counter",
         "Requests of a batch that were sent alone again.",
     ),
+    ("answers_remembered_bytes", "gauge", "Memory of answers that are remembered."),
+    ("answers_reused_total", "counter", "Answers that PostgreSQL did not print again."),
     ("background_failures_total", "counter", "Unexpected failures of background tasks, by task."),
     ("watchers", "gauge", "Requests that wait for a change."),
     ("log_lines_dropped_total", "counter", "Log lines that nobody read in time."),

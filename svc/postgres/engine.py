@@ -13,6 +13,7 @@ from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import open_async, options
 from postgres.errors import Unavailable
 from postgres.listening import Listener, Versions
+from postgres.memory import Memory
 from postgres.pool import ALONE, Connections, Pool
 
 # For each id of an application or a configuration what differs after each change.
@@ -63,6 +64,7 @@ class Engine:
         )
         self.reads = batcher(alone=self.pool.read, writes=False)
         self.writes = batcher(alone=self.pool.write, writes=True)
+        self.memory = Memory(self.reads, self.pool, settings.answer_memory_bytes, metrics)
 
     def stop_waiting(self) -> None:
         """Lets every wait end, because the service stops."""
