@@ -5,7 +5,7 @@ Nothing of this can be stale: each read asks PostgreSQL for the `tag` of the ans
 
 import sys
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from postgres.background import Metrics
 from postgres.batching import Batcher, Row, Statement, Values
@@ -45,26 +45,26 @@ class Memory:
         remembered = self._answers.get(question)
         given = {**values, "known": remembered and remembered.tag}
         row = await self._reads.ask(statement, given)
-        if row is None or self._complete(question, remembered, row):
-            return row
+        if row is None:
+            return None
+        if complete := self._complete(question, remembered, row):
+            return complete
         # By now it may have changed or gone.
         rows = await self._pool.read(statement.sql, statement.in_lists([given]), in_turn=True)
-        for row in rows:
-            self._complete(question, remembered, row)
-            return row
-        return None
+        return self._complete(question, remembered, rows[0]) if rows else None
 
-    def _complete(self, question: object, remembered: Answer | None, row: dict[str, Any]) -> bool:
-        """Puts the body into the row, where it is the remembered one, and remembers it otherwise;
-        False where it was left out for its size."""
+    def _complete(self, question: object, remembered: Answer | None, row: Row) -> Row | None:
+        """The row with its body, which is the remembered one where that has its tag; None where it
+        was left out for its size."""
         if row["body"] is not None:
             self._remember(question, Answer(row["tag"], row["body"]))
-        elif remembered and remembered.tag == row["tag"]:
-            row["body"] = remembered.body
-            if question in self._answers:
-                self._answers.move_to_end(question)
-            self._metrics.add("answers_reused_total")
-        return row["body"] is not None
+            return row
+        if remembered is None or remembered.tag != row["tag"]:
+            return None
+        if question in self._answers:
+            self._answers.move_to_end(question)
+        self._metrics.add("answers_reused_total")
+        return {**row, "body": remembered.body}
 
     def _remember(self, question: object, answer: Answer) -> None:
         before = self._answers.pop(question, None)

@@ -21,7 +21,8 @@ _MERGED = """
                     select
                         coalesce(merge_layers(layer.config order by named.position), '{}')::text
                             as body
-                    from jsonb_array_elements_text(wanted.names) with ordinality as named (name, position)
+                    from jsonb_array_elements_text(wanted.names)
+                        with ordinality as named (name, position)
                     join configurations as layer
                         on layer.application_id = application.id and layer.name = named.name
                     -- A trick of the planner: without it the layers are merged twice.
@@ -97,7 +98,8 @@ async def merge(
     """
     if explain:
         values = {"application": application, "names": names, "optional": optional}
-        [found] = await database.read(_EXPLAINED, values) or [None]
+        rows = await database.read(_EXPLAINED, values)
+        found = rows[0] if rows else None
     else:
         # In a batch each value becomes a list, and PostgreSQL has no lists of lists of unequal
         # length: so the names go as JSON.
