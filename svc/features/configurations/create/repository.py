@@ -25,10 +25,12 @@ async def create(application_id: str, name: str, comments: str | None, config: s
         created = await database.write_batched(
             """
             insert into configurations (id, application_id, name, comments, config)
-            select wanted.id, wanted.application_id, wanted.name, wanted.comments, wanted.config
+            select
+                wanted.id, wanted.application_id, wanted.name, wanted.comments,
+                wanted.config::jsonb
             from unnest(
                 %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
-                %(comments)s::text[], %(config)s::jsonb[]
+                %(comments)s::text[], %(config)s::text[]
             ) as wanted (id, application_id, name, comments, config)
             where %(confined_to)s::text is null
             or wanted.application_id = confinement(%(confined_to)s)

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 import database
 
 # The two answers differ, and so do their entity tags: by the letter in front of the revisions.
+
+# Each `offset 0` is a trick of the planner. Without it, PostgreSQL reads all applications, or all
+# configurations of one, to join them with what is wanted, and merges the layers twice.
 _MERGED = """
     with wanted as (
         select * from unnest(
-            %(id)s::text[], %(application)s::text[], %(names)s::jsonb[], %(optional)s::jsonb[],
+            %(id)s::text[], %(application)s::text[], %(names)s::text[], %(optional)s::text[],
             %(known)s::text[]
         ) as wanted (id, application, names, optional, known)
     )
@@ -21,11 +24,14 @@ _MERGED = """
                     select
                         coalesce(merge_layers(layer.config order by named.position), '{}')::text
                             as body
-                    from jsonb_array_elements_text(wanted.names)
+                    from jsonb_array_elements_text(wanted.names::jsonb)
                         with ordinality as named (name, position)
-                    join configurations as layer
-                        on layer.application_id = application.id and layer.name = named.name
-                    -- A trick of the planner: without it the layers are merged twice.
+                    cross join lateral (
+                        select configurations.config from configurations
+                        where configurations.application_id = application.id
+                        and configurations.name = named.name
+                        offset 0
+                    ) as layer
                     offset 0
                 ) as printed
                 where cardinality(%(id)s::text[]) = 1 or octet_length(printed.body) <= 100000
@@ -36,7 +42,6 @@ _MERGED = """
         select applications.id from applications
         where applications.name = wanted.application
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
-        -- A trick of the planner: without it all applications may be read, to join them later.
         offset 0
     ) as application
     cross join lateral (
@@ -47,11 +52,16 @@ _MERGED = """
             concat(string_agg(layer.id || ' ' || layer.stamp, ' ' order by named.position)) as tag,
             sum(pg_column_size(layer.config)) as bytes,
             (array_agg(named.name order by named.position) filter (
-                where layer.id is null and not wanted.optional ? named.name
+                where layer.id is null and not wanted.optional::jsonb ? named.name
             ))[1] as missing
-        from jsonb_array_elements_text(wanted.names) with ordinality as named (name, position)
-        left join configurations as layer
-            on layer.application_id = application.id and layer.name = named.name
+        from jsonb_array_elements_text(wanted.names::jsonb)
+            with ordinality as named (name, position)
+        left join lateral (
+            select configurations.* from configurations
+            where configurations.application_id = application.id
+            and configurations.name = named.name
+            offset 0
+        ) as layer on true
     ) as found
 """
 
