@@ -36,12 +36,14 @@ async def read(sql: str, values: Values | None = None, *, in_turn: bool = False)
 
 
 async def read_batched(sql: str, values: Values) -> Row | None:
-    """The row whose column `id` is that of `values`, read together with those of other requests.
+    """The row whose `id` is that of `values`, read together with those of other requests.
 
     In the statement each name of `values` stands for a list, of what all of them gave. None sees
-    anything older than what a statement of its own would.
+    anything older than what a statement of its own would. A row also has a `tag` and a `body`: two
+    bodies of one request with the same tag are equal. The body may be null where the tag is the one
+    in the list `known`, and, if the lists have several elements, where it is large.
     """
-    return await _opened().engine.reads.ask(Statement(sql, confined_to(), ""), values)
+    return await _opened().engine.memory.read(Statement(sql, confined_to(), ""), values)
 
 
 async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:

@@ -52,6 +52,8 @@ database_pool_in_use gauge Connections that are running a statement.
 database_errors_total counter Errors of PostgreSQL, by SQLSTATE.
 database_batch_size histogram How many requests a batch held.
 database_batch_fallbacks_total counter Requests of a batch that were sent alone again.
+answers_remembered_bytes gauge Memory of the answers that are remembered.
+answers_reused_total counter Answers that PostgreSQL did not print again.
 background_failures_total counter Unexpected failures of background tasks, by task.
 watchers gauge Requests that wait for a change.
 log_lines_dropped_total counter Log lines that nobody read in time.

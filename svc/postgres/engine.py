@@ -9,6 +9,7 @@ from postgres.background import Metrics, Tasks, keep_running
 from postgres.batching import LOCK, STATEMENT, Batcher, Statement
 from postgres.connections import connecting
 from postgres.listening import Listener, Versions
+from postgres.memory import Memory
 from postgres.pool import ALONE, Pool
 
 # For each id of an application or a configuration what differs after each change.
@@ -45,6 +46,7 @@ class Engine:
         batched = connect(direct, "batches", statement=STATEMENT, lock=LOCK, more=planned)
         self.reads = Batcher(batched, self.pool, metrics, writes=False)
         self.writes = Batcher(batched, self.pool, metrics, writes=True)
+        self.memory = Memory(self.reads, self.pool, settings.answer_memory_bytes, metrics)
 
     def stop_waiting(self) -> None:
         """Lets every wait end, because the service stops."""

@@ -73,8 +73,11 @@ class Cost(NamedTuple):
 def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     """In the place of one of the database's functions: raises what is asked of it."""
 
+    # What a process remembers is `known`: here nothing, so that all is printed.
+    known = {"known": None} if how == "read_batched" else {}
+
     async def ask(sql: str, values: database.Values | None = None, **more: object) -> None:
-        raise Asked(how, sql, [values or {}])
+        raise Asked(how, sql, [{**(values or {}), **known}])
 
     return ask
 
@@ -123,15 +126,23 @@ def questions(size: int, last: int) -> Iterator[Asked]:
     for of in (owner, large):
         yield ask("configurations.create", of, "new", None, "{}")
     for of in (one, KEPT):
-        yield ask("configurations.get", of, None)
+        yield ask("configurations.get", of)
         yield ask("configurations.replace", of, None, "new", None, "{}", None)
         yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
         yield ask("configurations.delete", of, None)
     hundred = [configuration(100 * number + i) for i in range(100)]
-    yield together(ask("configurations.get", of, None) for of in hundred)
+    yield together(ask("configurations.get", of) for of in hundred)
     yield together(
-        ask("configurations.replace", of, None, f"new {of}", None, "{}", None) for of in hundred
+        ask("delivery.config", f"application {number}", [f"c{n}", *layers], [], explain=False)
+        for n in range(100)
     )
+    yield together(ask("delivery.changes", of, 0, LIMIT) for of in (owner, large, old))
+    yield together(ask("configurations.create", owner, f"new {n}", None, "{}") for n in range(100))
+    for change in (
+        lambda of: ask("configurations.replace", of, None, f"new {of}", None, "{}", None),
+        lambda of: ask("configurations.patch", of, {"config": '{"b": 2}'}, None),
+    ):
+        yield together(map(change, hundred))
     yield ask("history.rollback", one, 1, None, may_be_deleted=False)
     for of in (DELETED, KEPT):
         for before in (None, size // 2):

@@ -22,12 +22,21 @@ async def create(application_id: str, name: str, comments: str | None, config: s
     `config` is JSON text. Raises NoSuchApplication, TooLarge or NameTaken.
     """
     try:
-        rows = await database.write(
+        created = await database.write_batched(
             """
             insert into configurations (id, application_id, name, comments, config)
-            select %(id)s, %(application_id)s, %(name)s, %(comments)s, %(config)s::jsonb
-            where %(confined_to)s::text is null or %(application_id)s = confinement(%(confined_to)s)
-            returning id, configuration_body(configurations) as body
+            select
+                wanted.id, wanted.application_id, wanted.name, wanted.comments,
+                wanted.config::jsonb
+            from unnest(
+                %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
+                %(comments)s::text[], %(config)s::text[]
+            ) as wanted (id, application_id, name, comments, config)
+            where %(confined_to)s::text is null
+            or wanted.application_id = confinement(%(confined_to)s)
+            -- In this order, so that two such statements cannot wait for each other.
+            order by wanted.application_id, wanted.name
+            returning configurations.id, configuration_body(configurations) as body
             """,
             {
                 "id": new_ulid(),
@@ -46,6 +55,6 @@ async def create(application_id: str, name: str, comments: str | None, config: s
             case "configurations_application_id_name_key":
                 raise NameTaken from None
         raise
-    if not rows:  # the caller is confined to another application
+    if created is None:  # the caller is confined to another application
         raise NoSuchApplication
-    return rows[0]
+    return created

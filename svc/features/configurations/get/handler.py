@@ -3,7 +3,7 @@ from functools import partial
 from fastapi import APIRouter, HTTPException, Request, Response
 
 import database
-from wire.preconditions import EntityTags, entity_tag, known_revision, matches
+from wire.preconditions import EntityTags, entity_tag, matches
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute
 from wire.types import Ulid
@@ -29,7 +29,7 @@ async def get_configuration(
 
     With `If-None-Match` and `Prefer: wait=30` it waits until there is another revision.
     """
-    look = partial(repository.get, id, known_revision(if_none_match))
+    look = partial(repository.get, id)
     wait = wait_seconds(request, prefer)
     try:
         if wait and if_none_match and if_none_match != ["*"]:

@@ -22,9 +22,7 @@ def client(
     monkeypatch: pytest.MonkeyPatch,
     waits: list[tuple[str, float, bool, bool]],
 ) -> TestClient:
-    async def get(id: str, known: int | None) -> dict[str, object]:
-        if known == 7:
-            return {"revision": 7, "body": None}
+    async def get(id: str) -> dict[str, object]:
         return {"revision": 7, "body": f'{{"id":"{id}","config":{{"rate":1.10}}}}'}
 
     async def wait(

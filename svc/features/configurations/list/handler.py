@@ -10,26 +10,25 @@ from .models import ListConfigurationsResponse
 router = APIRouter(tags=["configurations"], route_class=ExactRoute)
 
 
-@router.get("/api/v1/configurations")
+@router.get("/api/v1/configurations", response_model=list[ListConfigurationsResponse])
 async def list_configurations(
     request: Request,
-    response: Response,
     limit: Limit = 100,
     after: Ulid | None = None,
     application_id: Ulid | None = None,
     name: Name | None = None,
-) -> list[ListConfigurationsResponse]:
+) -> Response:
     """A page of configurations without their documents, ascending by id, behind the id `after`.
     `Link` leads to the next."""
-    rows = await repository.list_after(after, application_id, name, limit + 1)
-    page = [ListConfigurationsResponse(**row) for row in rows[:limit]]
-    if len(rows) > limit:
-        response.headers["Link"] = next_link(
+    page = await repository.list_after(after, application_id, name, limit)
+    headers = {}
+    if page["next"]:
+        headers["Link"] = next_link(
             request,
             "/api/v1/configurations",
             application_id=application_id,
             name=name,
             limit=limit,
-            after=page[-1].id,
+            after=page["next"],
         )
-    return page
+    return Response(page["body"], 200, headers, "application/json")

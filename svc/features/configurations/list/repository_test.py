@@ -1,7 +1,15 @@
+import json
+from typing import Any
+
 import pytest
 
 from conftest import Repositories, Tables
 from features.configurations.list import repository
+
+
+def listed(run: Repositories, *asked: Any, **caller: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run(repository.list_after(*asked), **caller)["body"])
+    return found
 
 
 @pytest.mark.parametrize("of_one", [True, False])
@@ -12,14 +20,15 @@ def test_a_page_begins_behind_an_id_and_ends_with_the_limit(
     ids = sorted(tables.configuration(owner, f"configuration {n}") for n in range(5))
     application_id = owner if of_one else None
 
-    def page(after: str | None, limit: int) -> list[str]:
+    def page(after: str | None, limit: int) -> tuple[list[str], str | None]:
         found = run(repository.list_after(after, application_id, None, limit))
-        return [row["id"] for row in found]
+        return [one["id"] for one in json.loads(found["body"])], found["next"]
 
-    assert page(None, 1000) == ids
-    assert page(None, 2) == ids[:2]
-    assert page(ids[1], 2) == ids[2:4]
-    assert page(ids[4], 2) == []
+    assert page(None, 1000) == (ids, None)
+    assert page(None, 5) == (ids, None)
+    assert page(None, 2) == (ids[:2], ids[1])
+    assert page(ids[1], 2) == (ids[2:4], ids[3])
+    assert page(ids[4], 2) == ([], None)
 
 
 def test_a_row_has_what_a_list_shows_without_the_document(
@@ -28,7 +37,7 @@ def test_a_row_has_what_a_list_shows_without_the_document(
     owner = tables.application()
     configuration = tables.configuration(owner)
     row = {"id": configuration, "application_id": owner, "name": "production", "comments": None}
-    assert run(repository.list_after(None, None, None, 10)) == [row]
+    assert listed(run, None, None, None, 10) == [row]
 
 
 def test_an_application_and_a_name_narrow_the_list_each_and_together(
@@ -39,7 +48,7 @@ def test_an_application_and_a_name_narrow_the_list_each_and_together(
     c = tables.configuration(other, "a")
 
     def found(application_id: str | None, name: str | None) -> set[str]:
-        return {row["id"] for row in run(repository.list_after(None, application_id, name, 10))}
+        return {row["id"] for row in listed(run, None, application_id, name, 10)}
 
     assert found(None, None) == {a, b, c}
     assert found(own, None) == {a, b}
@@ -56,8 +65,7 @@ def test_a_confined_caller_sees_nothing_of_other_applications(
     mine, _ = tables.configuration(own), tables.configuration(other)
     for confined_to in (own, "own"):
         for application_id in (None, own):
-            listed = repository.list_after(None, application_id, None, 10)
-            assert [row["id"] for row in run(listed, confined_to=confined_to)] == [mine]
-        listed = repository.list_after(None, other, None, 10)
-        assert run(listed, confined_to=confined_to) == []
-    assert run(repository.list_after(None, None, None, 10), confined_to="nothing") == []
+            found = listed(run, None, application_id, None, 10, confined_to=confined_to)
+            assert [row["id"] for row in found] == [mine]
+        assert listed(run, None, other, None, 10, confined_to=confined_to) == []
+    assert listed(run, None, None, None, 10, confined_to="nothing") == []

@@ -36,29 +36,52 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
     are those the configuration may be at, or None for any. Raises NotFound, OtherApplication,
     PreconditionFailed, TooLarge or NameTaken.
     """
+    # In a batch each value becomes a list, and PostgreSQL has no lists of lists of unequal length:
+    # so the revisions go as the text of an array, such as {3,4}.
+    allowed = None if revisions is None else f"{{{','.join(map(str, revisions))}}}"
     try:
-        rows = await database.write(
+        row = await database.write_batched(
             """
-            with locked as (
-                select application_id, revision from configurations
-                where id = %(id)s
-                and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))
-                for no key update
+            with wanted as (
+                select * from unnest(
+                    %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
+                    %(comments)s::text[], %(has_comments)s::boolean[], %(config)s::text[],
+                    %(revisions)s::text[]
+                ) as wanted (
+                    id, application_id, name, comments, has_comments, config, revisions
+                )
+            ), locked as (
+                -- With what is wanted of each: joined later, each would be compared with each.
+                select
+                    configurations.id, configurations.application_id, configurations.revision,
+                    wanted
+                from wanted join configurations on configurations.id = wanted.id
+                where %(confined_to)s::text is null
+                or configurations.application_id = confinement(%(confined_to)s)
+                -- In this order, so that two such statements cannot wait for each other.
+                order by configurations.id
+                for no key update of configurations
             ), updated as (
-                update configurations set
-                    name = coalesce(%(name)s, configurations.name),
-                    comments = case when %(has_comments)s
-                        then %(comments)s else configurations.comments end,
-                    config = merge_patch(configurations.config, %(config)s)
+                update configurations
+                set
+                    name = coalesce((locked.wanted).name, configurations.name),
+                    comments = case when (locked.wanted).has_comments
+                        then (locked.wanted).comments else configurations.comments end,
+                    config = merge_patch(configurations.config, (locked.wanted).config::jsonb)
                 from locked
-                where configurations.id = %(id)s
-                and locked.application_id = coalesce(%(application_id)s, locked.application_id)
-                and (%(revisions)s::bigint[] is null or locked.revision = any(%(revisions)s))
+                where configurations.id = locked.id
+                and locked.application_id
+                    = coalesce((locked.wanted).application_id, locked.application_id)
+                and ((locked.wanted).revisions is null
+                    or locked.revision = any((locked.wanted).revisions::bigint[]))
                 returning
-                    configurations.revision, configuration_body(configurations) as body
+                    configurations.id, configurations.revision,
+                    configuration_body(configurations) as body
             )
-            select locked.application_id, locked.revision as found, updated.revision, updated.body
-            from locked left join updated on true
+            select
+                locked.id, locked.application_id, locked.revision as found,
+                updated.revision, updated.body
+            from locked left join updated on updated.id = locked.id
             """,
             {
                 "id": id,
@@ -67,7 +90,7 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
                 "comments": members.get("comments"),
                 "has_comments": "comments" in members,
                 "config": members.get("config", "{}"),
-                "revisions": revisions,
+                "revisions": allowed,
             },
         )
     except IntegrityError as error:
@@ -77,10 +100,10 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
             case "configurations_application_id_name_key":
                 raise NameTaken from None
         raise
-    if not rows:
+    if row is None:
         raise NotFound
-    if members.get("application_id", rows[0]["application_id"]) != rows[0]["application_id"]:
+    if members.get("application_id", row["application_id"]) != row["application_id"]:
         raise OtherApplication
-    if rows[0]["body"] is None:
-        raise PreconditionFailed(rows[0]["found"])
-    return rows[0]
+    if row["body"] is None:
+        raise PreconditionFailed(row["found"])
+    return row

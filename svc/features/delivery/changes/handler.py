@@ -8,33 +8,34 @@ from wire.route import ExactRoute
 from wire.types import Limit, Sequence, Ulid
 
 from . import repository
-from .models import Change, ListChangesResponse
+from .models import ListChangesResponse
 
 router = APIRouter(tags=["delivery"], route_class=ExactRoute)
 
 
 @router.get(
     "/api/v1/applications/{id}/changes",
+    response_model=ListChangesResponse,
     responses={404: {"description": "There is no such application"}},
 )
 async def list_changes(
     request: Request,
     id: Ulid,
-    response: Response,
     after: Sequence = 0,
     limit: Limit = 100,
     prefer: Prefer = None,
-) -> ListChangesResponse:
+) -> Response:
     """An application's changes behind `after`, in the order of their commits: none is left out.
 
     With `Prefer: wait=30` it waits while there is nothing to tell.
     """
     look, wait = partial(repository.list_after, id, after, limit), wait_seconds(request, prefer)
     try:
-        rows = await database.wait(look, bool, wait, lambda _: id) if wait else await look()
+        if wait:
+            page = await database.wait(look, lambda page: page["next"] > after, wait, lambda _: id)
+        else:
+            page = await look()
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
-    if wait is not None:
-        response.headers["Preference-Applied"] = f"wait={wait}"
-    changes = [Change(**row) for row in rows]
-    return ListChangesResponse(changes=changes, next=changes[-1].sequence if changes else after)
+    headers = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
+    return Response(page["body"], 200, headers, "application/json")

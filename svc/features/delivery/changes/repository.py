@@ -1,30 +1,72 @@
 import database
 
+_PAGE = """
+    with wanted as (
+        select * from unnest(
+            %(id)s::text[], %(application_id)s::text[], %(after)s::bigint[], %(limit)s::int[],
+            %(known)s::text[]
+        ) as wanted (id, application_id, after, rows, known)
+    )
+    select
+        wanted.id, page.tag, coalesce(page.last, wanted.after) as next,
+        case
+            when page.tag = wanted.known then null
+            -- A page of so many is large: a batch leaves it out.
+            when wanted.rows > 200 and cardinality(%(id)s::text[]) > 1 then null
+            else (
+                select
+                    '{"changes":['
+                    || coalesce(string_agg(row_to_json(change)::text, ','), '')
+                    || '],"next":' || coalesce(page.last, wanted.after) || '}'
+                from (
+                    select sequence, configuration_id, name, revision, action, actor,
+                        rfc3339(recorded_at) as recorded_at
+                    from configuration_revisions
+                    where application_id = wanted.application_id and sequence > wanted.after
+                    order by sequence limit wanted.rows
+                ) as change
+            )
+        end as body
+    from wanted
+    cross join lateral (
+        select from applications
+        where applications.id = wanted.application_id
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+        -- A trick of the planner: without it all applications may be read, to join them later.
+        offset 0
+    ) as application
+    cross join lateral (
+        select
+            counted.last,
+            -- Of one application no change is added but behind the last. So it is the same page
+            -- where its last change is, by its time too (a restore to an earlier time gives
+            -- sequences out again), and where none of it was trimmed.
+            concat_ws(' ', counted.rows, counted.last, (
+                select recorded_at from configuration_revisions
+                where application_id = wanted.application_id and sequence = counted.last
+            )) as tag
+        from (
+            select count(*) as rows, max(sequence) as last from (
+                select sequence from configuration_revisions
+                where application_id = wanted.application_id and sequence > wanted.after
+                order by sequence limit wanted.rows
+            ) as listed
+        ) as counted
+    ) as page
+"""
+
 
 class NotFound(Exception):
     """There is no such application."""
 
 
-async def list_after(id: str, after: int, limit: int) -> list[database.Row]:
+async def list_after(id: str, after: int, limit: int) -> database.Row:
     """At most `limit` changes of the application behind the sequence number `after`, ascending:
-    the fields of `Change`. Raises NotFound."""
-    rows = await database.read(
-        """
-        with page as (
-            select sequence, configuration_id, name, revision, action, actor,
-                rfc3339(recorded_at) as recorded_at
-            from configuration_revisions
-            where application_id = %(id)s and sequence > %(after)s
-            order by sequence limit %(limit)s
-        )
-        -- One row of nulls where the page is empty; none where there is no such application.
-        select page.* from applications left join page on true
-        where applications.id = %(id)s
-        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
-        order by page.sequence
-        """,
-        {"id": id, "after": after, "limit": limit},
+    the `body` as JSON text, and its `next`. Raises NotFound."""
+    page = await database.read_batched(
+        _PAGE,
+        {"id": f"{id} {after} {limit}", "application_id": id, "after": after, "limit": limit},
     )
-    if not rows:
+    if page is None:
         raise NotFound
-    return [row for row in rows if row["sequence"] is not None]
+    return page

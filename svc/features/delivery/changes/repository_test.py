@@ -1,3 +1,6 @@
+import json
+from typing import Any
+
 import pytest
 
 from conftest import Repositories, Tables
@@ -14,15 +17,53 @@ def application(tables: Tables) -> str:
     return made
 
 
+def changes(run: Repositories, *asked: Any, **caller: str) -> list[dict[str, Any]]:
+    page = run(repository.list_after(*asked), **caller)
+    listed: list[dict[str, Any]] = json.loads(page["body"])["changes"]
+    assert json.loads(page["body"])["next"] == page["next"]
+    assert page["next"] == (listed[-1]["sequence"] if listed else asked[1])
+    return listed
+
+
 def test_a_page_begins_behind_a_sequence_and_has_the_changes_in_their_order(
     run: Repositories, application: str
 ) -> None:
-    changes = run(repository.list_after(application, 0, 100))
-    assert [change["name"] for change in changes] == ["c0", "c1", "c2", "c3"]
-    sequences = [change["sequence"] for change in changes]
+    listed = changes(run, application, 0, 100)
+    assert [change["name"] for change in listed] == ["c0", "c1", "c2", "c3"]
+    sequences = [change["sequence"] for change in listed]
     assert sequences == sorted(sequences)
-    assert run(repository.list_after(application, sequences[0], 2)) == changes[1:3]
-    assert run(repository.list_after(application, sequences[3], 100)) == []
+    assert changes(run, application, sequences[0], 2) == listed[1:3]
+    assert changes(run, application, sequences[3], 100) == []
+
+
+def test_a_page_that_has_grown_or_was_trimmed_is_the_new_one(
+    run: Repositories, tables: Tables, application: str
+) -> None:
+    first, *_ = changes(run, application, 0, 100)
+    tables.configuration(application, "c4")
+    assert [change["name"] for change in changes(run, application, 0, 100)][3:] == ["c3", "c4"]
+    tables.rows(
+        "set config_service.history_keep_revisions = 1;"
+        " update configurations set comments = 'new' where name = 'c1' and application_id = %s;"
+        " reset config_service.history_keep_revisions",
+        application,
+    )
+    listed = changes(run, application, 0, 100)
+    assert [change["name"] for change in listed] == ["c0", "c2", "c3", "c4", "c1"]
+    assert changes(run, application, 0, 1) == [first]
+
+
+def test_a_sequence_that_is_given_out_again_after_a_restore_is_the_new_change(
+    run: Repositories, tables: Tables, application: str
+) -> None:
+    last = changes(run, application, 0, 100)[-1]
+    tables.rows(
+        "alter table configuration_revisions disable trigger configuration_revisions_keep_rows;"
+        " update configuration_revisions set recorded_at = now(), name = 'new' where sequence = %s;"
+        " alter table configuration_revisions enable trigger configuration_revisions_keep_rows",
+        last["sequence"],
+    )
+    assert changes(run, application, 0, 100)[-1]["name"] == "new"
 
 
 def test_a_change_says_what_was_done_to_which_configuration_and_by_whom(
@@ -30,7 +71,7 @@ def test_a_change_says_what_was_done_to_which_configuration_and_by_whom(
 ) -> None:
     application = tables.application()
     configuration = tables.configuration(application)
-    [change] = run(repository.list_after(application, 0, 1))
+    [change] = changes(run, application, 0, 1)
     assert change.pop("recorded_at").endswith("Z")
     assert isinstance(change.pop("sequence"), int)
     assert change == {
@@ -49,7 +90,7 @@ def test_what_is_not_there_or_not_the_callers_is_not_found(
         run(repository.list_after("01ARZ3NDEKTSV4RRFFQ69G5FAV", 0, 10))
     with pytest.raises(repository.NotFound):
         run(repository.list_after(application, 0, 10), confined_to="other")
-    assert len(run(repository.list_after(application, 0, 10), confined_to="billing")) == 4
+    assert len(changes(run, application, 0, 10, confined_to="billing")) == 4
     tables.rows("delete from applications")
     with pytest.raises(repository.NotFound):
         run(repository.list_after(application, 0, 10))
