@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 import database
 from config import Settings
-from conftest import Server
+from conftest import Server, side_by_side
 from edge import metrics
 from edge.tokens import hash_of
 from features.configurations.replace import repository
@@ -48,17 +48,16 @@ def put(
     return client.put(path, json={"name": str(name), "config": config, **members}, headers=headers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instances(dsn: str) -> Iterator[list[Server]]:
     """Two services on one database, in which `one` and `two` write."""
     tokens = ",".join(f"{name}:write:{hash_of(name.encode())}" for name in ("one", "two"))
     settings = {"DATABASE_URL": dsn, "API_TOKENS": tokens, "MAX_BODY_BYTES": "100000"}
-    running = [Server(**settings).start() for _ in range(2)]
+    running = [Server(**settings) for _ in range(2)]
     for server in running:
         server.client.headers["Authorization"] = "Bearer one"
-    yield running
-    for server in running:
-        server.stop()
+    with side_by_side(*running):
+        yield running
 
 
 def test_changes_that_meet_keep_each_its_own_outcome(
