@@ -33,8 +33,8 @@ export UV_PYTHON := .venv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install new-venv db-up db-down db-reset migrate run test test-others test-beside test-unit \
-	test-integration test-faults fuzz bench token lint clean
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-others test-beside \
+	test-unit test-integration test-faults fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile

@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def seconds(pytestconfig: pytest.Config) -> float:
-    """How long a test under faults goes on, once it has seen what it must: `make test-faults`."""
+    """How long a test under faults goes on at least; it ends when it has seen enough as well."""
     given: float = pytestconfig.getoption("seconds")
     return given
 
@@ -142,7 +142,8 @@ def eventually(met: Callable[[], bool], patience: float = 30) -> None:
         time.sleep(0.01)
 
 
-# For clients over plain HTTP: each would load the certificates of the machine, for nothing.
+# All clients ask over plain HTTP, and share this: otherwise each loads the certificates of the
+# machine, which takes longer than its requests.
 PLAIN = ssl.create_default_context()
 
 
