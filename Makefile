@@ -6,6 +6,8 @@ mypy := --with mypy==2.4.1 --with types-psycopg2==2.9.21.20261008
 python_version := $(shell cat svc/.python-versions)
 
 PORT := 8000
+pytest_cov := uv run python -m pytest --cov --cov-report= --cov-fail-under=0
+
 SECONDS := 60
 WATCHERS := 10000
 EXAMPLES := 200
@@ -32,15 +34,15 @@ export UV_PYTHON := .venv
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install new-venv db-up db-down db-reset migrate run test test-unit test-integration \
-	test-faults fuzz bench token lint clean
+.PHONY: help install new-venv db-up db-down db-reset migrate run test test-others test-beside \
+	test-unit test-integration test-faults fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: $(own_uv) $(new_venv) ## Install the dependencies into svc/.venv, and uv and Python if need be
 	@echo "Installing the dependencies"
-	@cd svc && uv sync --quiet
+	@cd svc && uv sync --quiet --compile-bytecode
 
 db-up: install ## Start PostgreSQL on localhost, unless DATABASE_URL answers already
 	@cd svc && uv run python -m dev.postgres up
@@ -66,9 +68,19 @@ run: migrate ## Serve on http://localhost:8000, or PORT=8001, reloading on chang
 	@echo "Starting the server"
 	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port '$(PORT)' --ws none
 
+# The fault tests mostly wait, on a PostgreSQL of their own: they run beside the others.
 test: migrate ## Run all tests, with coverage
-	@echo "Running all tests"
-	@cd svc && uv run python -m pytest --cov
+	@echo "Running all tests; those under faults run beside the others, and are shown after them"
+	@$(MAKE) --silent --no-print-directory --jobs=2 --keep-going test-others test-beside; \
+	status=$$?; cat svc/.faults.log; exit $$status
+	@cd svc && uv run python -m coverage combine --quiet --append .coverage_faults
+	@cd svc && uv run python -m coverage report
+
+test-others:
+	@cd svc && $(pytest_cov) -m "not faults and not fuzz"
+
+test-beside:
+	@cd svc && COVERAGE_FILE=.coverage_faults $(pytest_cov) -m faults >.faults.log 2>&1
 
 test-unit: install ## Run the tests that need no database
 	@echo "Running the unit tests"
@@ -101,7 +113,7 @@ lint: install ## Check style and types
 
 clean: ## Remove caches and coverage data
 	@echo "Removing caches and coverage data"
-	@cd svc && rm -rf .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache
+	@cd svc && rm -rf .coverage* .faults.log htmlcov .mypy_cache .pytest_cache .ruff_cache
 	@find svc -name .venv -prune -o -name .postgres -prune -o -name __pycache__ -exec rm -rf {} +
 
 $(own_uv):

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,7 +40,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seconds", type=float, default=4, help="how long each fault test goes on")
+    parser.addoption("--seconds", type=float, default=0, help="how long fault tests go on at least")
     parser.addoption("--watchers", default="200", help="how many watch at the same time")
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
@@ -54,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def seconds(pytestconfig: pytest.Config) -> float:
-    """How long a test under faults goes on: short by default, `make test-faults` says otherwise."""
+    """How long a test under faults goes on at least; it ends when it has seen enough as well."""
     given: float = pytestconfig.getoption("seconds")
     return given
 
@@ -133,6 +134,19 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     return stand_in
 
 
+def eventually(met: Callable[[], bool], patience: float = 30) -> None:
+    """Fails where `met` does not become true; the patience only ends a hang."""
+    give_up = time.monotonic() + patience
+    while not met():
+        assert time.monotonic() < give_up, "it never happened"
+        time.sleep(0.01)
+
+
+# All clients ask over plain HTTP, and share this: otherwise each loads the certificates of the
+# machine, which takes longer than its requests.
+PLAIN = ssl.create_default_context()
+
+
 class Server:
     """The service in a process of its own, under uvicorn, on a free port of the loopback."""
 
@@ -144,6 +158,7 @@ class Server:
         self.client = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             timeout=30,
+            verify=PLAIN,
             event_hooks={"response": [self._note]},
         )
 
@@ -152,6 +167,11 @@ class Server:
 
     def start(self) -> "Server":
         """Starts it and waits until it serves."""
+        self.begin()
+        return self.wait()
+
+    def begin(self) -> None:
+        """Starts it."""
         command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(self.port)]
         self.process = subprocess.Popen(
             command,
@@ -163,12 +183,16 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, args=[self.process])
         self._reader.start()
-        for _ in range(600):
+
+    def wait(self) -> "Server":
+        """Waits until it serves."""
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
             try:
                 self.client.get("/health")
             except httpx.TransportError:
                 assert self.process.poll() is None, "".join(self.lines)
-                time.sleep(0.05)
+                time.sleep(0.02)
             else:
                 return self
         raise AssertionError("".join(self.lines))
@@ -190,6 +214,22 @@ class Server:
         self.process.kill()
         self.process.wait()
         self._reader.join()
+
+
+@contextmanager
+def side_by_side(*servers: Server) -> Iterator[None]:
+    """All of them serve for the time of the block: they start and end at the same time."""
+    for server in servers:
+        server.begin()
+    try:
+        for server in servers:
+            server.wait()
+        yield
+    finally:
+        for server in servers:
+            server.process.terminate()
+        for server in servers:
+            server.stop()
 
 
 def children(pid: int) -> list[int]:

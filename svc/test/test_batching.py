@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 import database
 from config import Settings
-from conftest import Server
+from conftest import Server, side_by_side
 from edge import metrics
 from edge.tokens import hash_of
 from features.configurations.replace import repository
@@ -48,17 +48,16 @@ def put(
     return client.put(path, json={"name": str(name), "config": config, **members}, headers=headers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instances(dsn: str) -> Iterator[list[Server]]:
     """Two services on one database, in which `one` and `two` write."""
     tokens = ",".join(f"{name}:write:{hash_of(name.encode())}" for name in ("one", "two"))
     settings = {"DATABASE_URL": dsn, "API_TOKENS": tokens, "MAX_BODY_BYTES": "100000"}
-    running = [Server(**settings).start() for _ in range(2)]
+    running = [Server(**settings) for _ in range(2)]
     for server in running:
         server.client.headers["Authorization"] = "Bearer one"
-    yield running
-    for server in running:
-        server.stop()
+    with side_by_side(*running):
+        yield running
 
 
 def test_changes_that_meet_keep_each_its_own_outcome(
@@ -113,13 +112,12 @@ def test_a_configuration_that_is_locked_holds_up_no_other(
 def test_changes_of_what_stays_locked_are_refused_for_certain(api: httpx.Client, dsn: str) -> None:
     [path] = make(api, 1)
     holder = psycopg2.connect(dsn)
-    impatient = Server(DATABASE_URL=dsn, DATABASE_TIMEOUT_SECONDS="2").start()
-    with holder.cursor() as cursor, ThreadPoolExecutor(4) as crowd:
+    impatient = Server(DATABASE_URL=dsn, DATABASE_TIMEOUT_SECONDS="2")
+    with side_by_side(impatient), holder.cursor() as cursor, ThreadPoolExecutor(4) as crowd:
         cursor.execute("select from configurations where id = %s for update", [path[-26:]])
         turns = ({"turn": turn} for turn in range(4))
         answers = list(crowd.map(lambda config: put(impatient.client, path, 0, config), turns))
         holder.close()
-    impatient.stop()
     assert {answer.status_code for answer in answers} == {503}
     assert all("nothing was changed" in answer.json()["detail"] for answer in answers)
     assert len(api.get(f"{path}/revisions").json()) == 1
@@ -265,7 +263,7 @@ def test_a_get_sees_what_was_answered_before_it_began_through_every_instance(
     paths = make(api, CROWD)
 
     def follow(n: int) -> None:
-        for turn in range(30):
+        for turn in range(15):
             tag = put(instances[turn % 2].client, paths[n], n, {"turn": turn}).headers["etag"]
             for server in instances:
                 assert server.client.get(paths[n]).json()["config"] == {"turn": turn}

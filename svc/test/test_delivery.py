@@ -17,9 +17,8 @@ import httpx
 import psycopg2
 import pytest
 
-from conftest import HAS_PROC, Postgres, Server, resident_kib
+from conftest import HAS_PROC, PLAIN, Postgres, Server, eventually, resident_kib, side_by_side
 from postgres.listening import REFRESH_SECONDS
-from test.test_faults import eventually
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -196,19 +195,26 @@ def wait(tag: str, seconds: int = 30) -> dict[str, str]:
 
 
 @contextmanager
-def watching(look: Callable[[], httpx.Response]) -> Iterator[Future[httpx.Response]]:
+def watching(
+    look: Callable[[], httpx.Response], through: httpx.Client
+) -> Iterator[Future[httpx.Response]]:
     """A request that waits in the background, and has begun to when the block begins."""
     with ThreadPoolExecutor(1) as client:
         answer = client.submit(look)
-        time.sleep(0.3)
+        eventually(lambda: answer.done() or waiting(through) == 1)
         assert not answer.done()
         yield answer
+
+
+def waiting(client: httpx.Client) -> int:
+    """How many watchers the service counts."""
+    return int(re.findall(r"^watchers (\d+)$", client.get("/metrics").text, re.M)[0])
 
 
 def test_a_watcher_of_a_configuration_gets_the_change(team: Team) -> None:
     tag = team.write("production", {"a": 1})
     path = team.paths["production"]
-    with watching(lambda: team.client.get(path, headers=wait(tag))) as answer:
+    with watching(lambda: team.client.get(path, headers=wait(tag)), team.client) as answer:
         new = team.write("production", {"a": 2})
         result = answer.result(10)
     assert (result.status_code, result.json()["config"]) == (200, {"a": 2})
@@ -220,19 +226,24 @@ def test_a_watcher_of_layers_gets_a_change_of_any(team: Team) -> None:
     team.write("defaults", {"a": 1})
     tag = team.read("defaults", "eu", optional="eu").headers["etag"]
     look = lambda: team.read("defaults", "eu", optional="eu", headers=wait(tag))  # noqa: E731
-    with watching(look) as answer:
+    with watching(look, team.client) as answer:
         team.write("unrelated", {})
         team.write("eu", {"b": 1})
         assert answer.result(10).json() == {"a": 1, "b": 1}
 
 
 def test_a_wait_in_vain_ends_with_a_304(team: Team) -> None:
-    tag = team.write("production", {})
-    for path in [team.paths["production"], f"{CONFIG}?application=billing&name=production"]:
+    team.write("production", {})
+
+    def look(path: str) -> None:
         tag = team.client.get(path).headers["etag"]
         answer = team.client.get(path, headers=wait(tag, 1))
         assert answer.status_code == 304
         assert (answer.headers["etag"], answer.headers["preference-applied"]) == (tag, "wait=1")
+
+    with ThreadPoolExecutor() as clients:
+        paths = [team.paths["production"], f"{CONFIG}?application=billing&name=production"]
+        list(clients.map(look, paths))
 
 
 def test_who_is_behind_does_not_wait(team: Team) -> None:
@@ -281,7 +292,7 @@ def test_what_is_gone_by_its_name_ends_the_wait_with_a_404(team: Team, ending: s
     team.write("production", {})
     tag = team.read("production").headers["etag"]
     path, application = team.paths["production"], f"{APPLICATIONS}/{team.id}"
-    with watching(lambda: team.read("production", headers=wait(tag))) as answer:
+    with watching(lambda: team.read("production", headers=wait(tag)), team.client) as answer:
         match ending:
             case "delete":
                 team.client.delete(path)
@@ -314,47 +325,46 @@ def test_a_change_between_two_requests_is_not_missed(team: Team) -> None:
     assert seen == sorted(set(seen))
 
 
-def test_a_change_through_one_instance_wakes_the_watchers_of_another(dsn: str, team: Team) -> None:
+@pytest.fixture(scope="module")
+def small(dsn: str) -> Iterator[Server]:
+    """Another instance, which takes one watcher, and lets it wait for at most 50 seconds."""
+    server = Server(DATABASE_URL=dsn, MAX_WATCHERS="1", MAX_WAIT_SECONDS="50")
+    with side_by_side(server):
+        yield server
+
+
+def test_a_change_through_one_instance_wakes_the_watchers_of_another(
+    team: Team, small: Server
+) -> None:
     tag = team.write("production", {"a": 1})
-    other = Server(DATABASE_URL=dsn).start()
-    try:
-        path = team.paths["production"]
-        with watching(lambda: other.client.get(path, headers=wait(tag))) as answer:
-            team.write("production", {"a": 2})
-            assert answer.result(10).json()["config"] == {"a": 2}
-    finally:
-        other.stop()
+    path = team.paths["production"]
+    with watching(lambda: small.client.get(path, headers=wait(tag)), small.client) as answer:
+        team.write("production", {"a": 2})
+        result = answer.result(10)
+    assert (result.status_code, result.json()["config"]) == (200, {"a": 2})
 
 
-def test_more_watchers_than_the_service_takes_are_turned_away(dsn: str, team: Team) -> None:
+def test_more_watchers_than_the_service_takes_are_turned_away(team: Team, small: Server) -> None:
     tag = team.write("production", {})
-    small = Server(DATABASE_URL=dsn, MAX_WATCHERS="1", MAX_WAIT_SECONDS="2").start()
-    try:
-        path = team.paths["production"]
-        with watching(lambda: small.client.get(path, headers=wait(tag))) as answer:
-            refused = small.client.get(path, headers=wait(tag))
-            assert refused.status_code == 503
-            assert int(refused.headers["retry-after"]) > 0
-            assert answer.result(10).headers["preference-applied"] == "wait=2"
-        assert small.client.get(path, headers=wait(tag, 1)).status_code == 304
-    finally:
-        small.stop()
+    path = team.paths["production"]
+    with watching(lambda: small.client.get(path, headers=wait(tag, 60)), small.client) as answer:
+        refused = small.client.get(path, headers=wait(tag))
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        tag = team.write("production", {"a": 1})
+        assert answer.result(10).headers["preference-applied"] == "wait=50"
+    assert small.client.get(path, headers=wait(tag, 1)).status_code == 304
 
 
-def test_a_watcher_that_hangs_up_makes_room(dsn: str, team: Team) -> None:
+def test_a_watcher_that_hangs_up_makes_room(team: Team, small: Server) -> None:
     tag = team.write("production", {})
-    small = Server(DATABASE_URL=dsn, MAX_WATCHERS="1").start()
-    try:
-        path = team.paths["production"]
-        for _ in range(5):
-            watcher = raw_watcher(small, path, tag)
-            eventually(lambda: waiting(small) == 1)
-            watcher.close()
-            eventually(lambda: waiting(small) == 0)
-        assert small.client.get(path, headers=wait(tag, 1)).status_code == 304
-        assert not any("Traceback" in line for line in small.lines)
-    finally:
-        small.stop()
+    path = team.paths["production"]
+    for _ in range(5):
+        watcher = raw_watcher(small, path, tag)
+        eventually(lambda: waiting(small.client) == 1)
+        watcher.close()
+        eventually(lambda: waiting(small.client) == 0)
+    assert not any("Traceback" in line for line in small.lines)
 
 
 # Changes
@@ -392,7 +402,8 @@ def test_a_follower_waits_while_there_is_nothing_to_tell(team: Team) -> None:
     path = f"{APPLICATIONS}/{team.id}/changes?after={after}"
     vain = team.client.get(path, headers={"Prefer": "wait=1"})
     assert (vain.status_code, vain.json()) == (200, {"changes": [], "next": after})
-    with watching(lambda: team.client.get(path, headers={"Prefer": "wait=30"})) as answer:
+    look = lambda: team.client.get(path, headers={"Prefer": "wait=30"})  # noqa: E731
+    with watching(look, team.client) as answer:
         team.write("b", {})
         assert [one["name"] for one in answer.result(10).json()["changes"]] == ["b"]
     for query in ["after=-1", "after=x", "limit=0"]:
@@ -439,7 +450,7 @@ def test_no_change_is_skipped_however_many_commit_at_once(team: Team) -> None:
 def watch_forever(servers: list[Server], path: str, over: threading.Event, seen: list[int]) -> None:
     """Follows one document through the instances in turn; keeps the revision of each answer."""
     tag, turn = '"0"', 0
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=20, verify=PLAIN) as client:
         while not over.is_set():
             turn += 1
             url = servers[turn % len(servers)].client.base_url.join(path)
@@ -452,7 +463,7 @@ def watch_forever(servers: list[Server], path: str, over: threading.Event, seen:
 
 
 def write_forever(servers: list[Server], path: str, over: threading.Event, number: int) -> None:
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=20, verify=PLAIN) as client:
         turn = 0
         while not over.is_set():
             turn += 1
@@ -468,7 +479,7 @@ def follow_forever(
     servers: list[Server], id: str, over: threading.Event, seen: list[tuple[str, int]]
 ) -> None:
     after, turn = 0, 0
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=20, verify=PLAIN) as client:
         while True:
             turn += 1
             last = over.is_set()
@@ -497,8 +508,8 @@ def kill_listeners(postgres: Postgres) -> None:
 def test_no_change_is_skipped_or_told_twice_under_faults(
     postgres: Postgres, seconds: float
 ) -> None:
-    servers = [Server(DATABASE_URL=postgres.dsn).start() for _ in range(2)]
-    try:
+    servers = [Server(DATABASE_URL=postgres.dsn) for _ in range(2)]
+    with side_by_side(*servers):
         team = Team(servers[0].client)
         for name in "abcd":
             team.write(name, {})
@@ -516,8 +527,9 @@ def test_no_change_is_skipped_or_told_twice_under_faults(
             ]
             readers.append(clients.submit(follow_forever, servers, team.id, over, followed))
             end, turn = time.monotonic() + seconds, 0
-            while time.monotonic() < end:
-                time.sleep(0.7)
+            while turn < 3 or time.monotonic() < end:
+                enough = len(followed) + 20
+                eventually(lambda: len(followed) >= enough)  # noqa: B023
                 turn += 1
                 kill_listeners(postgres)
                 if turn % 3 == 1:
@@ -545,14 +557,6 @@ def test_no_change_is_skipped_or_told_twice_under_faults(
             assert seen == sorted(set(seen)), "a watcher went backwards"
             assert f'"{seen[-1]}"' == last[path]
         print(f"{turn} rounds of kills, {len(followed)} changes followed")
-    finally:
-        for server in servers:
-            server.stop()
-
-
-def waiting(server: Server) -> int:
-    """How many watchers the service counts."""
-    return int(re.findall(r"^watchers (\d+)$", server.client.get("/metrics").text, re.M)[0])
 
 
 def raw_watcher(server: Server, path: str, tag: str) -> socket.socket:
@@ -583,7 +587,7 @@ def test_a_crowd_of_watchers_costs_little_and_is_answered_at_once_by_a_change_or
             watchers.append(raw_watcher(server, path, tag))
             if number % 500 == 0:  # no faster than the service accepts them
                 server.client.get("/health")
-        eventually(lambda: waiting(server) == crowd)
+        eventually(lambda: waiting(server.client) == crowd)
         each = (resident_kib(server.process.pid) - before) / crowd
         begun = time.monotonic()
         assert server.client.get("/health").status_code == 200
@@ -602,7 +606,7 @@ def test_a_crowd_of_watchers_costs_little_and_is_answered_at_once_by_a_change_or
         if crowd >= 1000:  # a small crowd is lost in what the process allocates anyway
             assert each < 30
         last = [raw_watcher(server, path, new) for _ in range(min(crowd, 1000))]
-        eventually(lambda: waiting(server) == len(last))
+        eventually(lambda: waiting(server.client) == len(last))
         begun = time.monotonic()
         server.process.terminate()
         for watcher in last:
@@ -632,7 +636,7 @@ def test_a_fleet_of_different_watchers_gets_one_change_and_none_is_turned_away(
     def ask(path: str) -> tuple[float, Counter[int]]:
         """Asks again and again; the longest time that it took, and the statuses."""
         longest, statuses = 0.0, Counter[int]()
-        with httpx.Client(base_url=server.client.base_url, timeout=30) as client:
+        with httpx.Client(base_url=server.client.base_url, timeout=30, verify=PLAIN) as client:
             while not over.wait(0.02):
                 begun = time.monotonic()
                 statuses[client.get(path).status_code] += 1
@@ -650,7 +654,7 @@ def test_a_fleet_of_different_watchers_gets_one_change_and_none_is_turned_away(
             watchers.append(raw_watcher(server, own, tag))
             if number % 100 == 0:  # no faster than the service takes them in
                 server.client.get("/health")
-        eventually(lambda: waiting(server) == fleet)
+        eventually(lambda: waiting(server.client) == fleet)
         time.sleep(REFRESH_SECONDS + 1)  # a refresh wakes nobody, or the look would be a 503
         with ThreadPoolExecutor(2) as others:
             health, applications = others.submit(ask, "/health"), others.submit(ask, APPLICATIONS)

@@ -1,9 +1,9 @@
 """The service while PostgreSQL is killed, frozen or cut off, and while clients come in crowds.
 
-`--seconds` says how long each goes on; `make test` runs them short, `make test-faults` long.
+In `make test` each ends as soon as it has seen enough kills; `--seconds`, as `make test-faults`
+sets it, makes it go on for so long.
 """
 
-import asyncio
 import json
 import os
 import select
@@ -15,16 +15,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg2
 import pytest
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import cursor, make_dsn, parse_dsn
 
-from conftest import HAS_PROC, Postgres, Server, free_port, resident_kib
+from conftest import (
+    HAS_PROC,
+    PLAIN,
+    Postgres,
+    Server,
+    eventually,
+    free_port,
+    resident_kib,
+    side_by_side,
+)
 
 pytestmark = pytest.mark.faults
 
@@ -35,22 +44,34 @@ CONFIGURATIONS = "/api/v1/configurations"
 @contextmanager
 def serving(dsn: str, **settings: Any) -> Iterator[Server]:
     environment = {name.upper(): str(value) for name, value in settings.items()}
-    server = Server(DATABASE_URL=dsn, **environment).start()
-    try:
+    server = Server(DATABASE_URL=dsn, **environment)
+    with side_by_side(server):
         yield server
-    finally:
-        if server.process.poll() is None:
-            server.stop()
     # Whatever happened: nothing of the DSN, and nothing of a document, is in the log.
     assert not any("canary" in line for line in server.lines)
 
 
-def eventually(met: Callable[[], bool], patience: float = 30) -> None:
-    """Fails where `met` does not become true; the patience only ends a hang."""
-    give_up = time.monotonic() + patience
-    while not met():
-        assert time.monotonic() < give_up, "it never happened"
-        time.sleep(0.05)
+@pytest.fixture(scope="module")
+def shared(running_postgres: Postgres) -> Iterator[Server]:
+    """One service for the tests that it outlives."""
+    with serving(running_postgres.dsn) as server:
+        yield server
+
+
+@pytest.fixture
+def service(postgres: Postgres, shared: Server) -> Server:
+    """It is ready, whatever the test before did to its database."""
+    eventually(lambda: ready(shared))
+    return shared
+
+
+@contextmanager
+def ending(over: threading.Event) -> Iterator[None]:
+    """It is over after the block, whatever happens: who goes on until then would never end."""
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def ready(server: Server) -> bool:
@@ -62,15 +83,14 @@ def create(client: httpx.Client, name: str) -> httpx.Response:
 
 
 def test_after_a_restart_of_an_idle_database_the_next_requests_succeed(
-    postgres: Postgres,
+    postgres: Postgres, service: Server
 ) -> None:
-    with serving(postgres.dsn) as server:
-        with ThreadPoolExecutor(8) as clients:
-            list(clients.map(lambda _: server.client.get(APPLICATIONS), range(40)))
-        postgres.stop()
-        postgres.start()
-        answers = [server.client.get(APPLICATIONS).status_code for _ in range(50)]
-        assert answers == [200] * 50
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(lambda _: service.client.get(APPLICATIONS), range(40)))
+    postgres.stop()
+    postgres.start()
+    answers = [service.client.get(APPLICATIONS).status_code for _ in range(50)]
+    assert answers == [200] * 50
 
 
 def test_a_service_that_starts_without_its_database_says_so_and_becomes_ready(
@@ -110,13 +130,16 @@ def test_a_frozen_database_is_a_503_and_health_answers_meanwhile(postgres: Postg
 
 
 def test_no_acknowledged_write_is_lost_when_the_database_is_killed(
-    postgres: Postgres, seconds: float, record_property: Callable[[str, object], None]
+    postgres: Postgres,
+    service: Server,
+    seconds: float,
+    record_property: Callable[[str, object], None],
 ) -> None:
     acknowledged, unknown, statuses = set[str](), set[str](), list[int]()
     over = threading.Event()
 
-    def write(server: Server, writer: int) -> None:
-        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+    def write(writer: int) -> None:
+        with httpx.Client(base_url=service.client.base_url, timeout=20, verify=PLAIN) as client:
             turn = 0
             while not over.is_set():
                 name = f"{writer}-{turn}"
@@ -128,16 +151,17 @@ def test_no_acknowledged_write_is_lost_when_the_database_is_killed(
                 elif "unknown" in answer.json()["detail"]:
                     unknown.add(name)
 
-    with serving(postgres.dsn) as server, ThreadPoolExecutor(8) as writers:
-        work = [writers.submit(write, server, number) for number in range(8)]
+    with ThreadPoolExecutor(8) as writers, ending(over):
+        work = [writers.submit(write, number) for number in range(8)]
         kills, end = 0, time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(min(1.5, seconds / 3))
+        while kills < 3 or time.monotonic() < end:
+            enough, failed = len(acknowledged) + 50, statuses.count(503)
+            eventually(lambda: len(acknowledged) >= enough)  # noqa: B023
             postgres.kill()
             kills += 1
-            time.sleep(0.2)
+            eventually(lambda: statuses.count(503) > failed)  # noqa: B023
             postgres.start()
-        eventually(lambda: ready(server))
+        eventually(lambda: ready(service))
         over.set()
         for one in work:
             one.result()
@@ -169,10 +193,14 @@ class Contention:
         self.changes: list[list[tuple[int, int, str]]] = [[] for _ in self.paths]
         self.unknown = set[str]()
 
+    def count(self) -> int:
+        """How many changes were successful."""
+        return sum(map(len, self.changes))
+
     def edit(self, editor: int) -> None:
         """Goes on, now through one instance and now through another, until it is over."""
         turn = 0
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(timeout=20, verify=PLAIN) as client:
             while not self.over.is_set():
                 turn += 1
                 document = (editor + turn) % len(self.paths)
@@ -201,17 +229,18 @@ class Contention:
 
 
 def test_compare_and_set_makes_one_unforked_chain_under_faults(
-    postgres: Postgres, seconds: float
+    postgres: Postgres, service: Server, seconds: float
 ) -> None:
-    with serving(postgres.dsn) as one, serving(postgres.dsn) as two:
-        contention = Contention([one, two], documents=5)
+    with serving(postgres.dsn) as other:
+        contention = Contention([service, other], documents=5)
         kills = 0
-        with ThreadPoolExecutor(16) as editors:
+        with ThreadPoolExecutor(16) as editors, ending(contention.over):
             work = [editors.submit(contention.edit, number) for number in range(16)]
             end = time.monotonic() + seconds
-            while time.monotonic() < end:
-                time.sleep(min(2, seconds / 4))
-                for victim in (postgres, two) if kills % 4 else (postgres,):
+            while kills < 5 or time.monotonic() < end:
+                enough = contention.count() + 50
+                eventually(lambda: contention.count() >= enough)  # noqa: B023
+                for victim in (postgres, other) if kills % 4 else (postgres,):
                     victim.kill()
                     victim.start()
                     kills += 1
@@ -232,7 +261,7 @@ def test_compare_and_set_makes_one_unforked_chain_under_faults(
             assert all(history[new] == value for _, new, value in made)
             confirmed = {value for _, _, value in made}
             assert set(history.values()) <= confirmed | contention.unknown | {None}
-    changes = sum(map(len, contention.changes))
+    changes = contention.count()
     print(f"{kills} kills, {changes} successful changes, {len(contention.unknown)} unknown")
     assert changes > 0
 
@@ -302,37 +331,39 @@ def test_what_is_cut_off_while_it_is_asked_for_together_is_unknown_or_repeated(
     name = "config-service batches"
     with (
         closing(Cutter(postgres.dsn, name)) as cutter,
-        serving(cutter.dsn) as server,
         closing(postgres.connect()) as db,
         db.cursor() as cursor,
     ):
-        owner = create(server.client, "owner").json()["id"]
-        made = {"application_id": owner, "name": "production"}
-        path = server.client.post(CONFIGURATIONS, json=made).headers["location"]
+        cursor.execute("select array_agg(pid) from pg_stat_activity")
+        [(others,)] = cursor.fetchall()
+        with serving(cutter.dsn) as server:
+            owner = create(server.client, "owner").json()["id"]
+            made = {"application_id": owner, "name": "production"}
+            path = server.client.post(CONFIGURATIONS, json=made).headers["location"]
 
-        def replace(config: dict[str, int]) -> httpx.Response:
-            return server.client.put(path, json={"name": "production", "config": config})
+            def replace(config: dict[str, int]) -> httpx.Response:
+                return server.client.put(path, json={"name": "production", "config": config})
 
-        def gathers() -> bool:
-            assert replace({}).status_code == server.client.get(path).status_code == 200
-            cursor.execute(
-                "select count(*) from pg_stat_activity"
-                " where application_name = %s and query like 'execute%%'",
-                [name],
-            )
-            return cursor.fetchone() == (2,)
+            def gathers() -> bool:
+                assert replace({}).status_code == server.client.get(path).status_code == 200
+                cursor.execute(
+                    "select count(*) from pg_stat_activity"
+                    " where application_name = %s and query like 'execute%%' and pid <> all(%s)",
+                    [name, others],
+                )
+                return cursor.fetchone() == (2,)
 
-        for turn in range(3):
-            eventually(gathers)
-            cutter.armed = 1
-            answer = replace({"turn": turn})
-            assert (cutter.armed, answer.status_code) == (0, 503)
-            assert "unknown" in answer.json()["detail"]
-            assert server.client.get(path).json()["config"] == {"turn": turn}
-            eventually(gathers)
-            cutter.armed = 1
-            assert server.client.get(path).status_code == 200
-            assert cutter.armed == 0
+            for turn in range(3):
+                eventually(gathers)
+                cutter.armed = 1
+                answer = replace({"turn": turn})
+                assert (cutter.armed, answer.status_code) == (0, 503)
+                assert "unknown" in answer.json()["detail"]
+                assert server.client.get(path).json()["config"] == {"turn": turn}
+                eventually(gathers)
+                cutter.armed = 1
+                assert server.client.get(path).status_code == 200
+                assert cutter.armed == 0
         cursor.execute(
             "select config ->> 'turn' from configuration_revisions where config ? 'turn' order by 1"
         )
@@ -347,53 +378,65 @@ def test_a_read_that_is_cut_off_is_repeated(postgres: Postgres) -> None:
         assert cutter.armed == 0
 
 
-def test_a_crowd_is_answered_or_turned_away_but_never_failed(postgres: Postgres) -> None:
-    async def crowd(server: Server) -> list[int]:
-        limits = httpx.Limits(max_connections=400)
-        base = server.client.base_url
-        async with httpx.AsyncClient(base_url=base, limits=limits, timeout=60) as client:
-            # Each reads something else: who reads the same would share one place in the queue.
-            pages = (f"{APPLICATIONS}?limit={number}" for number in range(1, 401))
-            answers = await asyncio.gather(*map(client.get, pages))
-        return [answer.status_code for answer in answers]
+def asking(server: Server, path: str) -> socket.socket:
+    """A client that has sent a request."""
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return client
 
+
+def test_a_crowd_is_answered_or_turned_away_but_never_failed(postgres: Postgres) -> None:
     with serving(postgres.dsn, database_pool_size=4, database_queue_size=64) as server:
-        with closing(postgres.connect()) as db, db.cursor() as cursor:
+        with closing(postgres.connect()) as db, db.cursor() as cursor, ExitStack() as stack:
             # Nobody can read meanwhile, so that the crowd really gathers.
             cursor.execute("begin; lock table applications in access exclusive mode")
-            with ThreadPoolExecutor(1) as helper:
-                statuses = helper.submit(asyncio.run, crowd(server))
-                time.sleep(1)
-                cursor.execute("commit")
-                found = statuses.result()
-        assert set(found) == {200, 503}
+            # Each reads something else: who reads the same would share one place in the queue.
+            pages = (f"{APPLICATIONS}?limit={number}" for number in range(1, 401))
+            crowd = [stack.enter_context(asking(server, page)) for page in pages]
+            select.select(crowd, [], [], 30)  # until the first is turned away
+            cursor.execute("commit")
+            found = {client.makefile("rb").read(12) for client in crowd}
+        assert found == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
         assert server.client.get(APPLICATIONS).status_code == 200
 
 
-def test_clients_that_hang_up_leave_nothing_behind(postgres: Postgres) -> None:
-    with serving(postgres.dsn) as server:
-        request = f"GET {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        upload = f"POST {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n".encode()
-        upload += b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
-        for turn in range(500):
-            with socket.create_connection(("127.0.0.1", server.port)) as client:
-                client.sendall(upload if turn % 2 else request)
-        with ThreadPoolExecutor(16) as clients:
-            answers = list(clients.map(lambda _: server.client.get(APPLICATIONS), range(100)))
-        assert {answer.status_code for answer in answers} == {200}
-        with closing(postgres.connect()) as db, db.cursor() as cursor:
-            cursor.execute(
-                "select count(*) from pg_stat_activity where application_name = 'config-service'"
-            )
-            [(connections,)] = cursor.fetchall()
-            assert 0 < connections <= 4
-        assert not any("Traceback" in line or "unexpected" in line for line in server.lines)
+def test_clients_that_hang_up_leave_nothing_behind(postgres: Postgres, service: Server) -> None:
+    before = len(service.lines)
+    request = f"GET {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    upload = f"POST {APPLICATIONS} HTTP/1.1\r\nHost: x\r\n".encode()
+    upload += b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    for turn in range(500):
+        with socket.create_connection(("127.0.0.1", service.port)) as client:
+            client.sendall(upload if turn % 2 else request)
+    with ThreadPoolExecutor(16) as clients:
+        answers = list(clients.map(lambda _: service.client.get(APPLICATIONS), range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where application_name = 'config-service'"
+        )
+        [(connections,)] = cursor.fetchall()
+        assert 0 < connections <= 4
+    assert not any("Traceback" in line or "unexpected" in line for line in service.lines[before:])
+
+
+def waiting_for_locks(cursor: cursor) -> int:
+    """How many locks are waited for in PostgreSQL."""
+    cursor.execute("select count(*) from pg_locks where not granted")
+    [(count,)] = cursor.fetchall()
+    return int(count)
+
+
+def listens(server: Server) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", server.port)):
+        return True
+    return False
 
 
 def test_sigterm_lets_requests_in_flight_end_and_cuts_those_that_do_not(
     postgres: Postgres,
 ) -> None:
-    with serving(postgres.dsn, shutdown_seconds=2) as server:
+    with serving(postgres.dsn, shutdown_seconds=1) as server:
         made = create(server.client, "x").json()
         stalled = socket.create_connection(("127.0.0.1", server.port))
         stalled.sendall(
@@ -405,9 +448,9 @@ def test_sigterm_lets_requests_in_flight_end_and_cuts_those_that_do_not(
             with ThreadPoolExecutor(1) as client:
                 path = f"{APPLICATIONS}/{made['id']}"
                 answer = client.submit(server.client.put, path, json={"name": "y"})
-                time.sleep(0.5)
+                eventually(lambda: waiting_for_locks(cursor) == 1)
                 server.process.send_signal(signal.SIGTERM)
-                time.sleep(0.5)
+                eventually(lambda: not listens(server))
                 cursor.execute("commit")
                 assert answer.result().status_code == 200
             assert b" 503 " in stalled.recv(1000)
@@ -487,13 +530,13 @@ def footprint(server: Server) -> tuple[int, int]:
 
 
 def test_memory_descriptors_and_connections_stay_flat_under_a_mixed_load(
-    postgres: Postgres, seconds: float
+    postgres: Postgres, service: Server, seconds: float
 ) -> None:
     over = threading.Event()
     done = [0]
 
-    def load(server: Server, number: int) -> None:
-        with httpx.Client(base_url=server.client.base_url, timeout=30) as client:
+    def load(number: int) -> None:
+        with httpx.Client(base_url=service.client.base_url, timeout=30, verify=PLAIN) as client:
             owner = create(client, f"owner {number}").json()["id"]
             turn = 0
             while not over.is_set():
@@ -508,13 +551,14 @@ def test_memory_descriptors_and_connections_stay_flat_under_a_mixed_load(
                 client.delete(path)
                 done[0] += 6
 
-    with serving(postgres.dsn) as server, ThreadPoolExecutor(4) as clients:
-        work = [clients.submit(load, server, number) for number in range(4)]
+    with ThreadPoolExecutor(4) as clients, ending(over):
+        work = [clients.submit(load, number) for number in range(4)]
         samples = list[tuple[int, int]]()
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(seconds / 40)
-            samples.append(footprint(server))
+        while len(samples) < 40 or time.monotonic() < end:
+            enough = done[0] + 24
+            eventually(lambda: done[0] >= enough)  # noqa: B023
+            samples.append(footprint(service))
         over.set()
         for one in work:
             one.result()

@@ -14,7 +14,7 @@ import pytest
 from psycopg2.extensions import connection, make_dsn
 
 import migrations
-from conftest import Server
+from conftest import Server, side_by_side
 from test.answers import hold
 
 APPLICATIONS = "/api/v1/applications"
@@ -224,11 +224,12 @@ def test_an_application_changes_with_its_list_of_configurations(editor: Editor) 
 
 @pytest.fixture(scope="module")
 def strict_server(dsn: str) -> Iterator[Server]:
-    """A service that requires If-Match."""
-    server = Server(DATABASE_URL=dsn, REQUIRE_IF_MATCH="true").start()
-    hold(server.client)
-    yield server
-    server.stop()
+    """A service that requires If-Match, and whose sessions are in another time zone."""
+    # PGTZ wins over the time zone that the service asks for, as the role of a pooler may.
+    server = Server(DATABASE_URL=dsn, REQUIRE_IF_MATCH="true", PGTZ="Asia/Kolkata")
+    with side_by_side(server):
+        hold(server.client)
+        yield server
 
 
 @pytest.fixture
@@ -414,7 +415,7 @@ def test_every_change_is_in_the_history_newest_first(editor: Editor) -> None:
 
 
 def test_a_time_is_spelled_alike_in_every_answer_whatever_the_time_zone_of_the_session(
-    dsn: str, editor: Editor, db: connection
+    strict: Editor, db: connection
 ) -> None:
     with db.cursor() as cursor:
         # A fraction that ends in zeros. History can be changed only without its triggers.
@@ -425,15 +426,9 @@ def test_a_time_is_spelled_alike_in_every_answer_whatever_the_time_zone_of_the_s
             alter table configuration_revisions enable trigger user
             """
         )
-    # PGTZ wins over the time zone that the service asks for, as the role of a pooler may.
-    server = Server(DATABASE_URL=dsn, PGTZ="Asia/Kolkata").start()
-    try:
-        hold(server.client)
-        [revision] = server.client.get(f"{editor.path}/revisions").json()
-        changes = server.client.get(f"{APPLICATIONS}/{editor.owner}/changes").json()["changes"]
-        whole = server.client.get(f"{editor.path}/revisions/1").json()
-    finally:
-        server.stop()
+    [revision] = strict.api.get(f"{strict.path}/revisions").json()
+    changes = strict.api.get(f"{APPLICATIONS}/{strict.owner}/changes").json()["changes"]
+    whole = strict.api.get(f"{strict.path}/revisions/1").json()
     found = [one["recorded_at"] for one in (revision, *changes, whole)]
     assert found == ["2026-01-02T03:04:05.000600Z"] * 3
 

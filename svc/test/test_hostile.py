@@ -374,7 +374,7 @@ MARGIN = 5
 NO_TIME = 0.0002  # seconds that are too few to tell anything: less counts as this
 MOST_SECONDS = 60
 HEADER_SIZES = 1_600, 16_000
-BODY_SIZES = 100_000, 1_000_000
+BODY_SIZES = 50_000, 500_000
 
 
 class Worst(NamedTuple):

@@ -1,7 +1,11 @@
 """What the Makefile hands on."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +29,25 @@ def test_all_integration_tests_are_run_by_their_target() -> None:
     recipe = make("--dry-run", "--old-file=migrate", "test-integration")
     [command] = [line for line in recipe.splitlines() if "pytest" in line]
     assert command.split()[-2:] == ["test_integration.py", "test"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "status"),
+    [("nothing", 0), ("-m faults", 2), ("-m not faults", 2), ("coverage report", 2)],
+)
+def test_all_tests_are_run_and_shown_by_make_test_which_fails_where_any_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, status: int
+) -> None:
+    (tmp_path / "svc").mkdir()
+    for name in ("Makefile", "svc/.python-versions"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$@"\ncase "$*" in *"{failing}"*) exit 1; esac\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("MAKEFLAGS", raising=False)  # those of the make that runs this test
+    command = ["make", "--silent", "--old-file=migrate", "test"]
+    ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert ended.returncode == status
+    for part in ("-m faults", "-m not faults and not fuzz"):
+        assert sum(line.endswith(part) for line in ended.stdout.splitlines()) == 1
