@@ -16,7 +16,8 @@ OF_EVERY_ANSWER = {
     *("x-content-type-options", "content-security-policy"),
 }
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-ANNOTATIONS = {"title", "description", "examples", "default"}
+# `if` without `then` and `else` decides nothing.
+ANNOTATIONS = {"title", "description", "examples", "default", "if"}
 FORMATS = {
     "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
     "uri-reference": r"[!-~]*",
@@ -110,6 +111,9 @@ class Document:
                 case "anyOf":
                     if all(any(self.faults(value, one, at)) for one in wanted):
                         yield f"{at}: anyOf"
+                case "allOf":
+                    for one in wanted:
+                        yield from self.faults(value, one, at)
                 case "properties" | "additionalProperties" | "propertyNames":
                     if isinstance(value, dict):
                         yield from self._members(value, keyword, schema, at)

@@ -78,14 +78,13 @@ def test_a_document_is_an_open_object() -> None:
     assert document["examples"]
 
 
-def test_an_explained_answer_is_told_apart_before_a_document() -> None:
+def test_an_answer_that_explains_has_a_model_of_its_own() -> None:
     config = DOCUMENT["paths"]["/api/v1/config"]["get"]["responses"]["200"]
-    choice = config["content"]["application/json"]["schema"]["anyOf"]
-    assert [one["$ref"].rpartition("/")[2] for one in choice] == [
-        "ExplainedConfigResponse",
-        "ConfigObject",
-    ]
-    assert SCHEMAS["ExplainedConfigResponse"]["additionalProperties"] is False
+    schema = config["content"]["application/json"]["schema"]
+    assert schema["allOf"] == [{"$ref": "#/components/schemas/ConfigObject"}]
+    assert schema["if"] == {"$ref": "#/components/schemas/ExplainedConfigResponse"}
+    assert {"anyOf", "then", "else"} & set(schema) == set()
+    assert set(SCHEMAS["ExplainedConfigResponse"]["required"]) == {"config", "origin"}
 
 
 def test_numbers_that_outgrow_32_bits_say_so() -> None:

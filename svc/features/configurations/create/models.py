@@ -1,5 +1,3 @@
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 
 from wire.types import (
@@ -19,7 +17,7 @@ class CreateConfigurationRequest(RequestModel):
     application_id: ApplicationId
     name: ConfigurationName
     comments: Comments | None = None
-    config: Annotated[ConfigDocument, Field(json_schema_extra={"default": {}})] = "{}"
+    config: ConfigDocument = Field(default_factory=lambda: "{}")
 
 
 class CreateConfigurationResponse(BaseModel):

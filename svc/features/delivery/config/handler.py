@@ -7,17 +7,17 @@ import database
 from wire.preconditions import IfNoneMatch, matches
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute, invalid
-from wire.types import ApplicationName, ConfigObject, ConfigurationName
+from wire.types import ApplicationName, ConfigurationName
 
 from . import repository
-from .models import ExplainedConfigResponse
+from .models import GetConfigResponse
 
 router = APIRouter(tags=["delivery"], route_class=ExactRoute)
 
 
 @router.get(
     "/api/v1/config",
-    response_model=ExplainedConfigResponse | ConfigObject,
+    response_model=GetConfigResponse,
     responses={
         304: {"description": "It is what If-None-Match says"},
         404: {"description": "There is no such application, or it has no such configuration"},

@@ -1,4 +1,6 @@
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from wire.types import ConfigObject, ConfigurationName, Revision
 
@@ -13,8 +15,21 @@ class Origin(BaseModel):
 class ExplainedConfigResponse(BaseModel):
     """`origin` has, for each top-level key, the layers that made its value, in their order."""
 
-    # Or it could not be told apart from a document.
-    model_config = ConfigDict(extra="forbid")
-
     config: ConfigObject
     origin: dict[str, list[Origin]]
+
+
+def _for_clients(schema: dict[str, Any]) -> None:
+    """Generated clients fail at a choice between a model and an open object: what they see is the
+    open object. `if` alone decides nothing; it brings along the model that `explain` has."""
+    explained, document = schema.pop("anyOf")
+    schema |= {"allOf": [document], "if": explained}
+
+
+GetConfigResponse = Annotated[
+    ExplainedConfigResponse | ConfigObject,
+    Field(
+        description="The document; with `explain`, an `ExplainedConfigResponse`.",
+        json_schema_extra=_for_clients,
+    ),
+]
