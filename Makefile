@@ -35,7 +35,7 @@ export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/* /etc/ssl/cert.pem),tr
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 .PHONY: help install new-venv db-up db-down db-reset migrate run test test-others test-beside \
-	test-unit test-integration test-faults fuzz bench token lint clean
+	test-unit test-integration test-faults test-clients fuzz bench token lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -84,7 +84,7 @@ test-beside:
 
 test-unit: install ## Run the tests that need no database
 	@echo "Running the unit tests"
-	@cd svc && uv run python -m pytest -m "not database and not faults and not fuzz"
+	@cd svc && uv run python -m pytest -m "not database and not faults and not fuzz and not clients"
 
 test-integration: migrate ## Run the integration tests only
 	@echo "Running the integration tests"
@@ -93,6 +93,10 @@ test-integration: migrate ## Run the integration tests only
 test-faults: migrate ## Kill, freeze and crowd for long: SECONDS=60 each, WATCHERS=10000
 	@echo "Running the fault tests, $(SECONDS) seconds each"
 	@cd svc && uv run python -m pytest -m faults --seconds $(SECONDS) --watchers $(WATCHERS) -rP
+
+test-clients: migrate ## Lint the OpenAPI document, generate clients from it, and try those
+	@echo "Generating clients and trying them"
+	@cd svc && uv run python -m pytest -m clients -rs
 
 fuzz: migrate ## Hold the service against its OpenAPI document: EXAMPLES=200 of each operation
 	@echo "Running schemathesis"

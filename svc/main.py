@@ -34,6 +34,14 @@ def routers() -> list[APIRouter]:
     return sorted(found, key=lambda router: [route.path for route in router.routes])
 
 
+def areas() -> list[dict[str, str | None]]:
+    """The tags of OpenAPI: the folders of `features`, with what each says of itself."""
+    names = sorted(path.parent.name for path in HERE.glob("features/*/__init__.py"))
+    return [
+        {"name": name, "description": import_module(f"features.{name}").__doc__} for name in names
+    ]
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The service, ready to be served; it opens its database when it starts."""
 
@@ -56,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Config Service",
         version=VERSION,
         summary="Configuration documents of many applications, safely edited and handed out.",
+        openapi_tags=areas(),
         lifespan=lifespan,
         middleware=[  # the outermost first
             Middleware(paths.resolve),

@@ -202,7 +202,9 @@
   const operation = ({ path, method, shared, told: it }) => {
     const parameters = [...(shared ?? []), ...(it.parameters ?? [])].map(followed);
     const body = followed(it.requestBody);
-    const security = it.security ?? api.security ?? [];
+    const ways = it.security ?? api.security ?? [];
+    // An empty one among them: no token is needed.
+    const security = ways.some((one) => Object.keys(one).length === 0) ? [] : ways;
     return make("section", { id: anchor(method, path) },
       make("h3", { className: "door" }, badge(method), code(path)),
       make("p", {}, make("b", {}, it.summary), it.deprecated && " (deprecated)"),

@@ -1,8 +1,8 @@
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
-from pydantic import BaseModel
+from fastapi import FastAPI, Header
+from pydantic import BaseModel, Field
 
 from edge import openapi
 
@@ -14,9 +14,23 @@ class MakeThingRequest(BaseModel):
 app = FastAPI()
 
 
-@app.get("/api/v1/things/{id}", responses={404: {"description": "There is no such thing"}})
-async def get_thing(id: str) -> str:
+@app.get(
+    "/api/v1/things/{id}",
+    responses={
+        200: {"headers": {"ETag": {"description": "Its own"}}},
+        404: {"description": "There is no such thing"},
+    },
+)
+async def get_thing(
+    id: Annotated[str, Field(description="The id of a thing.")],
+    if_none_match: Annotated[str, Header(description="What is there.")] = "",
+) -> str:
     return id
+
+
+@app.get("/api/v1/things")
+async def list_things(limit: int = 1) -> list[str]:
+    return []
 
 
 @app.post("/api/v1/things", status_code=201, responses={400: {"description": "Bad indeed"}})
@@ -32,6 +46,13 @@ async def get_health() -> str:
 openapi.install(app, secured=False)
 
 
+def document(*, secured: bool) -> dict[str, Any]:
+    other = FastAPI()
+    other.include_router(app.router)
+    openapi.install(other, secured=secured)
+    return other.openapi()
+
+
 def operation(method: str, path: str) -> dict[str, Any]:
     found: dict[str, Any] = app.openapi()["paths"][path][method]
     return found
@@ -40,8 +61,8 @@ def operation(method: str, path: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "path", "statuses"),
     [
-        ("get", "/api/v1/things/{id}", {"200", "400", "404", "503"}),
-        ("post", "/api/v1/things", {"201", "400", "413", "415", "503"}),
+        ("get", "/api/v1/things/{id}", {"200", "400", "401", "403", "404", "503"}),
+        ("post", "/api/v1/things", {"201", "400", "401", "403", "413", "415", "503"}),
         ("get", "/health", {"200", "400"}),
     ],
 )
@@ -77,6 +98,73 @@ def test_the_schemas_are_the_models_and_the_problem() -> None:
     schemas = app.openapi()["components"]["schemas"]
     assert set(schemas) == {"MakeThingRequest", "Problem"}
     assert set(schemas["Problem"]["required"]) == {"type", "title", "status", "detail"}
+
+
+def headers(method: str, path: str, status: str) -> dict[str, Any]:
+    found: dict[str, Any] = operation(method, path)["responses"][status].get("headers", {})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "names"),
+    [
+        ("get", "/api/v1/things/{id}", "200", {"ETag", "Cache-Control"}),
+        ("get", "/api/v1/things/{id}", "404", set()),
+        ("get", "/api/v1/things/{id}", "401", {"WWW-Authenticate"}),
+        ("get", "/api/v1/things/{id}", "503", {"Retry-After"}),
+        ("get", "/api/v1/things", "200", {"Link"}),
+        ("post", "/api/v1/things", "201", {"ETag", "Location"}),
+        ("post", "/api/v1/things", "415", set()),
+        ("get", "/health", "200", set()),
+    ],
+)
+def test_an_answer_has_the_headers_that_its_status_and_its_operation_call_for(
+    method: str, path: str, status: str, names: set[str]
+) -> None:
+    assert set(headers(method, path, status)) == names | {"X-Request-ID"}
+
+
+def test_each_header_is_described_and_has_an_example() -> None:
+    described = app.openapi()["components"]["headers"]
+    assert headers("get", "/health", "200")["X-Request-ID"] == {
+        "$ref": "#/components/headers/RequestId"
+    }
+    for header in described.values():
+        assert header["description"]
+        assert header["schema"]["examples"]
+    assert described["ETag"]["required"]
+    assert not described["Next"]["required"]
+
+
+def test_what_a_slice_says_of_its_headers_stands() -> None:
+    etag = headers("get", "/api/v1/things/{id}", "200")["ETag"]
+    assert etag == {"description": "Its own"}
+
+
+def test_a_description_stands_at_the_parameter() -> None:
+    by_id, if_none_match = operation("get", "/api/v1/things/{id}")["parameters"]
+    assert by_id["description"] == "The id of a thing."
+    assert if_none_match["description"] == "What is there."
+    assert "description" not in by_id["schema"]
+
+
+@pytest.mark.parametrize(
+    ("secured", "security"), [(True, [{"token": []}]), (False, [{}, {"token": []}])]
+)
+def test_the_api_takes_a_token_and_needs_it_where_there_are_any(
+    secured: bool, security: list[dict[str, list[str]]]
+) -> None:
+    made = document(secured=secured)
+    assert made["paths"]["/api/v1/things"]["get"]["security"] == security
+    assert made["paths"]["/health"]["get"]["security"] == []
+    assert made["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def test_a_prefix_that_fastapi_knows_stays_the_server() -> None:
+    assert app.openapi()["servers"][0]["url"] == "/"
+    behind = FastAPI(servers=[{"url": "/prefix"}])
+    openapi.install(behind, secured=False)
+    assert [one["url"] for one in behind.openapi()["servers"]] == ["/prefix"]
 
 
 def test_the_document_is_made_once() -> None:

@@ -1,4 +1,4 @@
-"""Holds the answers of a service against its own OpenAPI document: status, media type and body."""
+"""Holds the answers of a service against its own OpenAPI document: status, headers and body."""
 
 import json
 import re
@@ -10,8 +10,14 @@ import httpx
 
 type Schema = dict[str, Any]
 
+# The headers of HTTP itself, and those that forbid browsers to run what they are shown.
+OF_EVERY_ANSWER = {
+    *("date", "server", "connection", "transfer-encoding", "content-length", "content-type"),
+    *("x-content-type-options", "content-security-policy"),
+}
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-ANNOTATIONS = {"title", "description", "examples", "default"}
+# `if` without `then` and `else` decides nothing.
+ANNOTATIONS = {"title", "description", "examples", "default", "if"}
 FORMATS = {
     "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
     "uri-reference": r"[!-~]*",
@@ -76,7 +82,10 @@ class Document:
             responses = operation["responses"]
             if str(answer.status_code) not in responses:
                 raise Undocumented(f"{where} is not documented")
-            content = responses[str(answer.status_code)].get("content", {})
+            response = responses[str(answer.status_code)]
+            for fault in self._faults_of_headers(answer.headers, response.get("headers", {})):
+                raise Undocumented(f"{where}: {fault}")
+            content = response.get("content", {})
         elif answer.status_code >= 400:  # an unknown path, or a method that it has not
             content = PROBLEM
         else:  # a page, which the document does not describe
@@ -102,6 +111,9 @@ class Document:
                 case "anyOf":
                     if all(any(self.faults(value, one, at)) for one in wanted):
                         yield f"{at}: anyOf"
+                case "allOf":
+                    for one in wanted:
+                        yield from self.faults(value, one, at)
                 case "properties" | "additionalProperties" | "propertyNames":
                     if isinstance(value, dict):
                         yield from self._members(value, keyword, schema, at)
@@ -112,6 +124,18 @@ class Document:
                     kind, is_right = CHECKS[keyword]
                     if TYPES[kind](value) and not is_right(value, wanted):
                         yield f"{at}: {keyword}"
+
+    def _faults_of_headers(
+        self, given: httpx.Headers, described: dict[str, Schema]
+    ) -> Iterator[str]:
+        for name in set(given) - OF_EVERY_ANSWER - {name.lower() for name in described}:
+            yield f"{name} is not documented"
+        for name, header in described.items():
+            full = self._referenced(header["$ref"]) if "$ref" in header else header
+            if name in given:
+                yield from self.faults(given[name], full["schema"], name)
+            elif full.get("required"):
+                yield f"{name} is missing"
 
     def _members(
         self, value: dict[str, Any], keyword: str, schema: Schema, at: str

@@ -20,6 +20,7 @@ SCHEMA = {
         "at": {"type": "string", "format": "date-time"},
         "more": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Thing"}},
         "names": {"type": "object", "propertyNames": {"pattern": "^x"}},
+        "both": {"allOf": [{"type": "string"}, {"maxLength": 1}]},
         "flags": {"type": "array", "items": {"type": "boolean"}, "maxItems": 2},
     },
     "additionalProperties": False,
@@ -27,11 +28,19 @@ SCHEMA = {
 OK = {
     "description": "It",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}},
+    "headers": {
+        "Link": {"schema": {"type": "string", "pattern": "^<"}},
+        "ETag": {"$ref": "#/components/headers/ETag"},
+    },
 }
+ETAG = {"required": True, "schema": {"type": "string"}}
 DOCUMENT = Document(
     {
         "paths": {"/things/{id}": {"get": {"responses": {"200": OK, "304": {}}}}},
-        "components": {"schemas": {"Thing": SCHEMA, "Problem": {"required": ["title"]}}},
+        "components": {
+            "headers": {"ETag": ETAG},
+            "schemas": {"Thing": SCHEMA, "Problem": {"required": ["title"]}},
+        },
     }
 )
 
@@ -42,11 +51,13 @@ def check(
     method: str = "GET",
     path: str = "/things/1",
     media_type: str = "application/json",
+    headers: dict[str, str] | None = None,
 ) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = httpx.Request(method, f"http://localhost{path}")
-    headers = {"Content-Type": media_type}
-    DOCUMENT.check(httpx.Response(status, headers=headers, content=content, request=request))
+    given = {"ETag": '"1"'} if status == 200 and headers is None else headers or {}
+    given |= {"Content-Type": media_type, "Date": "today"}
+    DOCUMENT.check(httpx.Response(status, headers=given, content=content, request=request))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +95,8 @@ def test_an_answer_that_is_as_documented_passes(members: dict[str, Any]) -> None
         ({"id": "ab", "at": "2026-01-02 03:04:05"}, "#/at: format"),
         ({"id": "ab", "more": {"x": {}}}, "#/more/x: required"),
         ({"id": "ab", "names": {"y": 1}}, "#/names/y: pattern"),
+        ({"id": "ab", "both": 1}, "#/both: type"),
+        ({"id": "ab", "both": "xy"}, "#/both: maxLength"),
         ({"id": "ab", "flags": [True, 1]}, "#/flags/1: type"),
         ({"id": "ab", "flags": [True] * 3}, "#/flags: maxItems"),
     ],
@@ -98,6 +111,24 @@ def test_a_status_or_a_media_type_that_is_not_documented_is_seen() -> None:
         check({}, 404)
     with pytest.raises(Undocumented, match="is text/plain"):
         check({"id": "ab"}, media_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("headers", "fault"),
+    [
+        ({}, "ETag is missing"),
+        ({"ETag": "1", "X-Other": "1"}, "x-other is not documented"),
+        ({"ETag": "1", "Link": "/things"}, "Link: pattern"),
+    ],
+)
+def test_a_header_that_is_not_as_documented_is_seen(headers: dict[str, str], fault: str) -> None:
+    with pytest.raises(Undocumented, match=fault):
+        check({"id": "ab"}, headers=headers)
+
+
+def test_a_header_that_is_documented_but_not_required_may_be_missing() -> None:
+    check({"id": "ab"}, headers={"etag": "1"})
+    check({"id": "ab"}, headers={"etag": "1", "link": "</things>"})
 
 
 def test_a_body_where_none_is_documented_is_seen() -> None:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 import database
 from config import Settings
-from conftest import empty
+from conftest import HERE, empty
 from edge import metrics
 from postgres.batching import Statement
 from postgres.engine import VERSIONS, Engine
@@ -243,6 +243,12 @@ def measured(dsn: str) -> list[list[Cost]]:
         found = [list(costs(engine, db, size)) for size in (FEW, MANY)]
         empty(db)
     return found
+
+
+def test_every_slice_is_asked(measured: list[list[Cost]]) -> None:
+    slices = {".".join(path.parts[-3:-1]) for path in HERE.glob("features/*/*/handler.py")}
+    asked = {one.question.partition(" ")[0] for one in measured[-1]}
+    assert slices - asked == {"health.live"}  # which never touches the database
 
 
 # Beside what B-trees grow by: planning may look at both ends of a few indexes, and a few rows may

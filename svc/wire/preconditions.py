@@ -8,8 +8,8 @@ from fastapi import Header, HTTPException, Request
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-# What OpenAPI publishes: the plain spelling of a list. More is understood.
-_ENTITY_TAGS = '^(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*$'
+# What OpenAPI publishes: * and the plain spelling of a list. More is understood.
+_ENTITY_TAGS = r'^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$'
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"'
 # A list with a comma behind each element, which may be empty (RFC 9110 §5.6.1). No repetition gives
@@ -32,10 +32,20 @@ def _entity_tags(lines: list[str] | None) -> list[str] | None:
 EntityTags = Annotated[
     list[str] | None,
     AfterValidator(_entity_tags),
-    WithJsonSchema({"anyOf": [{"const": "*"}, {"type": "string", "pattern": _ENTITY_TAGS}]}),
-    Header(examples=['"7"']),
+    WithJsonSchema({"type": "string", "pattern": _ENTITY_TAGS, "examples": ['"7"']}),
 ]
-"""The value of If-Match or If-None-Match (RFC 9110 §13.1): `["*"]`, its entity tags, or None."""
+"""The entity tags of a header, `["*"]` for any, or None where there is no header."""
+
+IfMatch = Annotated[
+    EntityTags,
+    Header(description="The `ETag` that the change starts from: where it is another now, 412."),
+]
+"""The value of If-Match (RFC 9110 §13.1.1)."""
+
+IfNoneMatch = Annotated[
+    EntityTags, Header(description="The `ETag` that the client has: where it is still so, 304.")
+]
+"""The value of If-None-Match (RFC 9110 §13.1.2)."""
 
 
 def entity_tag(revision: int) -> str:

@@ -7,7 +7,9 @@ from fastapi import Header, Request
 from pydantic import WithJsonSchema
 
 Prefer = Annotated[
-    list[str] | None, WithJsonSchema({"type": "string"}), Header(examples=["wait=30"])
+    list[str] | None,
+    WithJsonSchema({"type": "string", "examples": ["wait=30"]}),
+    Header(description="`wait=30`: waits so many seconds for another answer than a 304."),
 ]
 """The preferences of the request (RFC 7240)."""
 

@@ -1,14 +1,18 @@
 from pydantic import BaseModel
 
-from wire.types import Comments, Name, RequestModel, Ulid
+from wire.types import ApplicationId, ApplicationName, Comments, RequestModel
 
 
 class CreateApplicationRequest(RequestModel):
-    name: Name
+    """An application to be made."""
+
+    name: ApplicationName
     comments: Comments | None = None
 
 
 class CreateApplicationResponse(BaseModel):
-    id: Ulid
-    name: Name
+    """The application that was made."""
+
+    id: ApplicationId
+    name: ApplicationName
     comments: Comments | None

@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute
-from wire.types import Ulid
+from wire.types import ApplicationId
 
 from . import repository
 
@@ -18,7 +18,9 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
         428: {"description": "If-Match is required"},
     },
 )
-async def delete_application(request: Request, id: Ulid, if_match: EntityTags = None) -> Response:
+async def delete_application(
+    request: Request, id: ApplicationId, if_match: IfMatch = None
+) -> Response:
     """Delete an application and all its configurations."""
     precondition = Precondition.of(request, if_match)
     try:

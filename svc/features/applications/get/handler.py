@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Response
 
-from wire.preconditions import EntityTags, entity_tag, matches
+from wire.preconditions import IfNoneMatch, entity_tag, matches
 from wire.route import ExactRoute
-from wire.types import Ulid
+from wire.types import ApplicationId
 
 from . import repository
 from .models import GetApplicationResponse
@@ -19,7 +19,7 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
     },
 )
 async def get_application(
-    id: Ulid, response: Response, if_none_match: EntityTags = None
+    id: ApplicationId, response: Response, if_none_match: IfNoneMatch = None
 ) -> GetApplicationResponse | Response:
     """An application, with the ids of all its configurations, ascending."""
     try:

@@ -1,10 +1,12 @@
 from pydantic import BaseModel
 
-from wire.types import Comments, Name, Ulid
+from wire.types import ApplicationId, ApplicationName, Comments, ConfigurationId
 
 
 class GetApplicationResponse(BaseModel):
-    id: Ulid
-    name: Name
+    """An application, with the ids of its configurations, ascending."""
+
+    id: ApplicationId
+    name: ApplicationName
     comments: Comments | None
-    configuration_ids: list[Ulid]
+    configuration_ids: list[ConfigurationId]

@@ -1,8 +1,10 @@
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from wire.links import next_link
 from wire.route import ExactRoute
-from wire.types import Limit, Name, Ulid
+from wire.types import ApplicationName, Limit, Omissible, Ulid
 
 from . import repository
 from .models import ListApplicationsResponse
@@ -15,8 +17,8 @@ async def list_applications(
     request: Request,
     response: Response,
     limit: Limit = 100,
-    after: Ulid | None = None,
-    name: Name | None = None,
+    after: Annotated[Omissible[Ulid], Query(description="The page begins behind this id.")] = None,
+    name: Omissible[ApplicationName] = None,
 ) -> list[ListApplicationsResponse]:
     """A page of applications, ascending by id, behind the id `after`. `Link` leads to the next."""
     rows = await repository.list_after(after, name, limit + 1)

@@ -1,9 +1,11 @@
 from pydantic import BaseModel
 
-from wire.types import Comments, Name, Ulid
+from wire.types import ApplicationId, ApplicationName, Comments
 
 
 class ListApplicationsResponse(BaseModel):
-    id: Ulid
-    name: Name
+    """One application of a page."""
+
+    id: ApplicationId
+    name: ApplicationName
     comments: Comments | None

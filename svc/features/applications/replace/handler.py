@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.preconditions import IfMatch, Precondition, entity_tag
 from wire.route import ExactRoute, invalid
-from wire.types import Ulid
+from wire.types import ApplicationId
 
 from . import repository
 from .models import ReplaceApplicationRequest, ReplaceApplicationResponse
@@ -21,10 +21,10 @@ router = APIRouter(tags=["applications"], route_class=ExactRoute)
 )
 async def replace_application(
     request: Request,
-    id: Ulid,
+    id: ApplicationId,
     body: ReplaceApplicationRequest,
     response: Response,
-    if_match: EntityTags = None,
+    if_match: IfMatch = None,
 ) -> ReplaceApplicationResponse:
     """Replace an application. `comments` left out become null."""
     if body.id not in (None, id):

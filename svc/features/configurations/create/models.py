@@ -1,20 +1,30 @@
-from typing import Annotated
-
 from pydantic import BaseModel, Field
 
-from wire.types import Comments, ConfigDocument, ConfigObject, Name, RequestModel, Ulid
+from wire.types import (
+    ApplicationId,
+    Comments,
+    ConfigDocument,
+    ConfigObject,
+    ConfigurationId,
+    ConfigurationName,
+    RequestModel,
+)
 
 
 class CreateConfigurationRequest(RequestModel):
-    application_id: Ulid
-    name: Name
+    """A configuration to be made; `config` is `{}` when left out."""
+
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None = None
-    config: Annotated[ConfigDocument, Field(json_schema_extra={"default": {}})] = "{}"
+    config: ConfigDocument = Field(default_factory=lambda: "{}")
 
 
 class CreateConfigurationResponse(BaseModel):
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    """The configuration that was made."""
+
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject

@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute
-from wire.types import Ulid
+from wire.types import ConfigurationId
 
 from . import repository
 
@@ -18,7 +18,9 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
         428: {"description": "If-Match is required"},
     },
 )
-async def delete_configuration(request: Request, id: Ulid, if_match: EntityTags = None) -> Response:
+async def delete_configuration(
+    request: Request, id: ConfigurationId, if_match: IfMatch = None
+) -> Response:
     """Delete a configuration."""
     precondition = Precondition.of(request, if_match)
     try:

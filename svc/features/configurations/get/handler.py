@@ -3,10 +3,10 @@ from functools import partial
 from fastapi import APIRouter, HTTPException, Request, Response
 
 import database
-from wire.preconditions import EntityTags, entity_tag, matches
+from wire.preconditions import IfNoneMatch, entity_tag, matches
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute
-from wire.types import Ulid
+from wire.types import ConfigurationId
 
 from . import repository
 from .models import GetConfigurationResponse
@@ -23,7 +23,7 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     },
 )
 async def get_configuration(
-    request: Request, id: Ulid, if_none_match: EntityTags = None, prefer: Prefer = None
+    request: Request, id: ConfigurationId, if_none_match: IfNoneMatch = None, prefer: Prefer = None
 ) -> Response:
     """A configuration, with its document as it was sent.
 

@@ -1,11 +1,13 @@
 from pydantic import BaseModel
 
-from wire.types import Comments, ConfigObject, Name, Ulid
+from wire.types import ApplicationId, Comments, ConfigObject, ConfigurationId, ConfigurationName
 
 
 class GetConfigurationResponse(BaseModel):
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    """A configuration with its document."""
+
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject

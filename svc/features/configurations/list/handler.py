@@ -1,8 +1,10 @@
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from wire.links import next_link
 from wire.route import ExactRoute
-from wire.types import Limit, Name, Ulid
+from wire.types import ApplicationId, ConfigurationName, Limit, Omissible, Ulid
 
 from . import repository
 from .models import ListConfigurationsResponse
@@ -14,9 +16,9 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
 async def list_configurations(
     request: Request,
     limit: Limit = 100,
-    after: Ulid | None = None,
-    application_id: Ulid | None = None,
-    name: Name | None = None,
+    after: Annotated[Omissible[Ulid], Query(description="The page begins behind this id.")] = None,
+    application_id: Omissible[ApplicationId] = None,
+    name: Omissible[ConfigurationName] = None,
 ) -> Response:
     """A page of configurations without their documents, ascending by id, behind the id `after`.
     `Link` leads to the next."""

@@ -1,12 +1,12 @@
 from pydantic import BaseModel
 
-from wire.types import Comments, Name, Ulid
+from wire.types import ApplicationId, Comments, ConfigurationId, ConfigurationName
 
 
 class ListConfigurationsResponse(BaseModel):
-    """Without `config`, so that a page stays small."""
+    """One configuration of a page; without `config`, so that a page stays small."""
 
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None

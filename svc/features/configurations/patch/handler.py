@@ -2,9 +2,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.preconditions import IfMatch, Precondition, entity_tag
 from wire.route import ExactRoute, invalid
-from wire.types import Ulid
+from wire.types import ConfigurationId
 
 from . import repository
 from .models import PatchConfigurationRequest, PatchConfigurationResponse
@@ -24,9 +24,9 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
 )
 async def patch_configuration(
     request: Request,
-    id: Ulid,
+    id: ConfigurationId,
     body: Annotated[PatchConfigurationRequest, Body(media_type="application/merge-patch+json")],
-    if_match: EntityTags = None,
+    if_match: IfMatch = None,
 ) -> Response:
     """Change part of a configuration by a merge patch (RFC 7396), atomically."""
     members = body.model_dump(exclude_unset=True)

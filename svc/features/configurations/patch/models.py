@@ -1,29 +1,32 @@
 from pydantic import BaseModel, Field
 
 from wire.types import (
+    ApplicationId,
     Comments,
     ConfigDocument,
     ConfigObject,
-    Name,
+    ConfigurationId,
+    ConfigurationName,
     Omissible,
     RequestModel,
-    Ulid,
 )
 
 
 class PatchConfigurationRequest(RequestModel):
     """A merge patch (RFC 7396): null removes, so that of these members only `comments` may be."""
 
-    name: Omissible[Name] = None
+    name: Omissible[ConfigurationName] = None
     comments: Comments | None = None
     config: Omissible[ConfigDocument] = None
-    id: Omissible[Ulid] = Field(default=None, description="If given, the path's own.")
-    application_id: Omissible[Ulid] = Field(default=None, description="If given, its own.")
+    id: Omissible[ConfigurationId] = Field(default=None, description="If given, the path's own.")
+    application_id: Omissible[ApplicationId] = Field(default=None, description="If given, its own.")
 
 
 class PatchConfigurationResponse(BaseModel):
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    """The configuration as it is now."""
+
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject

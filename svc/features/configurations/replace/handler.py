@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.preconditions import IfMatch, Precondition, entity_tag
 from wire.route import ExactRoute, invalid
-from wire.types import Ulid
+from wire.types import ConfigurationId
 
 from . import repository
 from .models import ReplaceConfigurationRequest, ReplaceConfigurationResponse
@@ -21,7 +21,10 @@ router = APIRouter(tags=["configurations"], route_class=ExactRoute)
     },
 )
 async def replace_configuration(
-    request: Request, id: Ulid, body: ReplaceConfigurationRequest, if_match: EntityTags = None
+    request: Request,
+    id: ConfigurationId,
+    body: ReplaceConfigurationRequest,
+    if_match: IfMatch = None,
 ) -> Response:
     """Replace a configuration. `comments` left out become null; `config` may not be left out."""
     if body.id not in (None, id):

@@ -1,29 +1,32 @@
 from pydantic import BaseModel, Field
 
 from wire.types import (
+    ApplicationId,
     Comments,
     ConfigDocument,
     ConfigObject,
-    Name,
+    ConfigurationId,
+    ConfigurationName,
     Omissible,
     RequestModel,
-    Ulid,
 )
 
 
 class ReplaceConfigurationRequest(RequestModel):
     """What GET returned may be sent back: the read-only members change nothing."""
 
-    name: Name
+    name: ConfigurationName
     comments: Comments | None = None
     config: ConfigDocument
-    id: Omissible[Ulid] = Field(default=None, description="If given, the path's own.")
-    application_id: Omissible[Ulid] = Field(default=None, description="If given, its own.")
+    id: Omissible[ConfigurationId] = Field(default=None, description="If given, the path's own.")
+    application_id: Omissible[ApplicationId] = Field(default=None, description="If given, its own.")
 
 
 class ReplaceConfigurationResponse(BaseModel):
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    """The configuration as it is now."""
+
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject

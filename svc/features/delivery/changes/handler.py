@@ -1,11 +1,12 @@
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 import database
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute
-from wire.types import Limit, Sequence, Ulid
+from wire.types import ApplicationId, Limit, Sequence
 
 from . import repository
 from .models import ListChangesResponse
@@ -20,8 +21,8 @@ router = APIRouter(tags=["delivery"], route_class=ExactRoute)
 )
 async def list_changes(
     request: Request,
-    id: Ulid,
-    after: Sequence = 0,
+    id: ApplicationId,
+    after: Annotated[Sequence, Query(description="The changes begin behind this one.")] = 0,
     limit: Limit = 100,
     prefer: Prefer = None,
 ) -> Response:

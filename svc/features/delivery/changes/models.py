@@ -1,17 +1,25 @@
-from typing import Literal
-
 from pydantic import BaseModel
 
-from wire.types import Name, Revision, Sequence, Timestamp, Ulid
+from wire.types import (
+    Action,
+    Actor,
+    ConfigurationId,
+    ConfigurationName,
+    Revision,
+    Sequence,
+    Timestamp,
+)
 
 
 class Change(BaseModel):
+    """One change of one configuration."""
+
     sequence: Sequence
-    configuration_id: Ulid
-    name: Name
+    configuration_id: ConfigurationId
+    name: ConfigurationName
     revision: Revision
-    action: Literal["create", "update", "delete", "rollback"]
-    actor: str
+    action: Action
+    actor: Actor
     recorded_at: Timestamp
 
 

@@ -4,20 +4,20 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 import database
-from wire.preconditions import EntityTags, matches
+from wire.preconditions import IfNoneMatch, matches
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute, invalid
-from wire.types import ConfigObject, Name
+from wire.types import ApplicationName, ConfigurationName
 
 from . import repository
-from .models import ExplainedConfigResponse
+from .models import GetConfigResponse
 
 router = APIRouter(tags=["delivery"], route_class=ExactRoute)
 
 
 @router.get(
     "/api/v1/config",
-    response_model=ConfigObject | ExplainedConfigResponse,
+    response_model=GetConfigResponse,
     responses={
         304: {"description": "It is what If-None-Match says"},
         404: {"description": "There is no such application, or it has no such configuration"},
@@ -25,11 +25,23 @@ router = APIRouter(tags=["delivery"], route_class=ExactRoute)
 )
 async def get_config(
     request: Request,
-    application: Name,
-    name: Annotated[list[Name], Query(min_length=1)],
-    optional: Annotated[list[Name], Query()] = [],  # noqa: B006 - FastAPI's way to say it
-    explain: bool = False,
-    if_none_match: EntityTags = None,
+    application: ApplicationName,
+    name: Annotated[
+        list[ConfigurationName],
+        Query(
+            min_length=1,
+            description="The layers, from left to right.",
+            examples=[["defaults", "production"]],
+        ),
+    ],
+    optional: Annotated[
+        list[ConfigurationName],
+        Query(description="Those of the layers that may be missing.", examples=[["production"]]),
+    ] = [],  # noqa: B006 - FastAPI's way to say it
+    explain: Annotated[
+        bool, Query(description="Also tells which layers made each value.", examples=[True])
+    ] = False,
+    if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Response:
     """The document that a program runs on, by names. Several are merged from left to right.

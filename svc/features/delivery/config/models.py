@@ -1,10 +1,14 @@
-from pydantic import BaseModel
+from typing import Annotated, Any
 
-from wire.types import ConfigObject, Name, Revision
+from pydantic import BaseModel, Field
+
+from wire.types import ConfigObject, ConfigurationName, Revision
 
 
 class Origin(BaseModel):
-    name: Name
+    """A layer, at the revision that was merged."""
+
+    name: ConfigurationName
     revision: Revision
 
 
@@ -13,3 +17,19 @@ class ExplainedConfigResponse(BaseModel):
 
     config: ConfigObject
     origin: dict[str, list[Origin]]
+
+
+def _for_clients(schema: dict[str, Any]) -> None:
+    """Generated clients fail at a choice between a model and an open object: what they see is the
+    open object. `if` alone decides nothing; it brings along the model that `explain` has."""
+    explained, document = schema.pop("anyOf")
+    schema |= {"allOf": [document], "if": explained}
+
+
+GetConfigResponse = Annotated[
+    ExplainedConfigResponse | ConfigObject,
+    Field(
+        description="The document; with `explain`, an `ExplainedConfigResponse`.",
+        json_schema_extra=_for_clients,
+    ),
+]

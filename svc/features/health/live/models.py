@@ -4,4 +4,6 @@ from pydantic import BaseModel
 
 
 class GetHealthResponse(BaseModel):
+    """The process serves."""
+
     status: Literal["ok"] = "ok"

@@ -4,4 +4,6 @@ from pydantic import BaseModel
 
 
 class GetReadinessResponse(BaseModel):
+    """The service can do its work."""
+
     status: Literal["ready"] = "ready"

@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Response
 
 from wire.route import ExactRoute
-from wire.types import Revision, Ulid
+from wire.types import ConfigurationId, Revision
 
 from . import repository
 from .models import DiffRevisionsResponse
@@ -27,9 +27,11 @@ router = APIRouter(tags=["history"], route_class=ExactRoute)
     },
 )
 async def diff_revisions(
-    id: Ulid,
-    source: Annotated[Revision, Query(alias="from")],
-    target: Annotated[Revision, Query(alias="to")],
+    id: ConfigurationId,
+    source: Annotated[Revision, Query(alias="from", description="The revision to begin with.")],
+    target: Annotated[
+        Revision, Query(alias="to", description="The revision to end with.", examples=[9])
+    ],
 ) -> Response:
     """The JSON Patch (RFC 6902) that turns the `config` of one revision into that of another."""
     try:

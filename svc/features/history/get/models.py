@@ -1,19 +1,27 @@
-from typing import Literal
-
 from pydantic import BaseModel
 
-from wire.types import Comments, ConfigObject, Name, Revision, Timestamp, Ulid
+from wire.types import (
+    Action,
+    Actor,
+    ApplicationId,
+    Comments,
+    ConfigObject,
+    ConfigurationId,
+    ConfigurationName,
+    Revision,
+    Timestamp,
+)
 
 
 class GetRevisionResponse(BaseModel):
     """The configuration as it was."""
 
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject
     revision: Revision
-    action: Literal["create", "update", "delete", "rollback"]
-    actor: str
+    action: Action
+    actor: Actor
     recorded_at: Timestamp

@@ -1,8 +1,10 @@
-from fastapi import APIRouter, HTTPException, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from wire.links import next_link
 from wire.route import ExactRoute
-from wire.types import Limit, Revision, Ulid
+from wire.types import ConfigurationId, Limit, Omissible, Revision
 
 from . import repository
 from .models import ListRevisionsResponse
@@ -15,11 +17,13 @@ router = APIRouter(tags=["history"], route_class=ExactRoute)
     responses={404: {"description": "There is and was no such configuration"}},
 )
 async def list_revisions(
-    id: Ulid,
+    id: ConfigurationId,
     request: Request,
     response: Response,
     limit: Limit = 100,
-    before: Revision | None = None,
+    before: Annotated[
+        Omissible[Revision], Query(description="The page has only revisions before this one.")
+    ] = None,
 ) -> list[ListRevisionsResponse]:
     """A configuration's revisions, newest first, also after it was deleted. `Link` leads on."""
     try:

@@ -1,13 +1,13 @@
-from typing import Literal
-
 from pydantic import BaseModel
 
-from wire.types import Name, Revision, Timestamp
+from wire.types import Action, Actor, ConfigurationName, Revision, Timestamp
 
 
 class ListRevisionsResponse(BaseModel):
+    """One revision of a page, without its document."""
+
     revision: Revision
-    action: Literal["create", "update", "delete", "rollback"]
-    actor: str
+    action: Action
+    actor: Actor
     recorded_at: Timestamp
-    name: Name
+    name: ConfigurationName

@@ -1,8 +1,8 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import EntityTags, Precondition, entity_tag
+from wire.preconditions import IfMatch, Precondition, entity_tag
 from wire.route import ExactRoute, invalid
-from wire.types import Ulid
+from wire.types import ConfigurationId
 
 from . import repository
 from .models import RollbackConfigurationRequest, RollbackConfigurationResponse
@@ -21,7 +21,10 @@ router = APIRouter(tags=["history"], route_class=ExactRoute)
     },
 )
 async def rollback_configuration(
-    request: Request, id: Ulid, body: RollbackConfigurationRequest, if_match: EntityTags = None
+    request: Request,
+    id: ConfigurationId,
+    body: RollbackConfigurationRequest,
+    if_match: IfMatch = None,
 ) -> Response:
     """Make a configuration what it was at a revision. A deleted one comes back this way."""
     precondition = Precondition.of(request, if_match)

@@ -2,16 +2,37 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from wire.types import Comments, ConfigObject, Name, RequestModel, Ulid
+from wire.types import (
+    ApplicationId,
+    Comments,
+    ConfigObject,
+    ConfigurationId,
+    ConfigurationName,
+    RequestModel,
+)
 
 
 class RollbackConfigurationRequest(RequestModel):
-    revision: Annotated[int, Field(strict=True, ge=1, lt=10**18, examples=[3])]
+    """What the configuration is to be again."""
+
+    revision: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            lt=10**18,
+            description="The revision.",
+            examples=[3],
+            json_schema_extra={"format": "int64"},
+        ),
+    ]
 
 
 class RollbackConfigurationResponse(BaseModel):
-    id: Ulid
-    application_id: Ulid
-    name: Name
+    """The configuration as it is now."""
+
+    id: ConfigurationId
+    application_id: ApplicationId
+    name: ConfigurationName
     comments: Comments | None
     config: ConfigObject

@@ -1,0 +1,1 @@
+"""Applications, which own configurations."""

@@ -1,0 +1,1 @@
+"""Configurations: named documents with revisions."""

@@ -1,0 +1,1 @@
+"""What running programs read, by names, and what changes for them."""

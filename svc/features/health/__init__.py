@@ -1,0 +1,1 @@
+"""Whether the process serves, and whether it can do its work."""

@@ -1,0 +1,1 @@
+"""What configurations were: see, compare and bring back any revision."""

@@ -1,0 +1,125 @@
+"""No operation forgets whom it answers: a token that is confined to one application gets nothing of
+another through any of them.
+
+Whoever adds an operation adds to `tries` how to reach an application through it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from psycopg2.extensions import connection
+
+import main
+from conftest import Server, Tables
+from edge.tokens import hash_of
+from wire.types import new_ulid
+
+ANYBODY, CONFINED = "anybody-secret", "confined-secret"
+CANARY = "canary-of-the-other"
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path)
+    for path, operations in main.app.openapi()["paths"].items()
+    for method, operation in operations.items()
+}
+
+type Try = dict[str, Any]
+
+
+class Target(NamedTuple):
+    """An application that a request is aimed at, and its configuration `production`."""
+
+    application: str
+    configuration: str
+    name: str
+
+
+def tries(at: Target) -> dict[str, list[Try]]:
+    """How to get at an application through each operation."""
+    merge_patch = {"Content-Type": "application/merge-patch+json"}
+    by_name = {"application": at.name, "name": "production"}
+    return {
+        "create_application": [{"json": {"name": "new"}}],
+        "list_applications": [{}, {"params": {"name": at.name}}],
+        "get_application": [{}],
+        "replace_application": [{"json": {"name": "new"}}],
+        "delete_application": [{}],
+        "create_configuration": [{"json": {"application_id": at.application, "name": "new"}}],
+        "list_configurations": [
+            {},
+            {"params": {"application_id": at.application}},
+            {"params": {"name": "production"}},
+        ],
+        "get_configuration": [{}],
+        "replace_configuration": [{"json": {"name": "new", "config": {}}}],
+        "patch_configuration": [{"content": '{"name": "new"}', "headers": merge_patch}],
+        "delete_configuration": [{}],
+        "list_revisions": [{}],
+        "get_revision": [{}],
+        "diff_revisions": [{"params": {"from": 1, "to": 2}}],
+        "rollback_configuration": [{"json": {"revision": 1}}],
+        "get_config": [{"params": by_name}, {"params": by_name | {"explain": "true"}}],
+        "list_changes": [{}],
+        "get_health": [{}],
+        "get_readiness": [{}],
+    }
+
+
+@pytest.fixture(scope="module")
+def guard(dsn: str) -> Iterator[Server]:
+    """A service with a token for everything, and one for the application `own`."""
+    tokens = [f"{name}:write:{hash_of(name.encode())}" for name in (ANYBODY, CONFINED)]
+    server = Server(DATABASE_URL=dsn, API_TOKENS=",".join(tokens) + ":own").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def other(tables: Tables) -> Target:
+    """An application that the token is not confined to, beside its own."""
+    tables.configuration(tables.application("own"))
+    name = f"name-{CANARY}"
+    application = tables.application(name)
+    configuration = tables.configuration(application, config=f'{{"a": "{CANARY}"}}')
+    tables.rows(f'update configurations set config = config || \'{{"b": "{CANARY}"}}\'')
+    tables.rows("update applications set comments = %s where id = %s", CANARY, application)
+    return Target(application, configuration, name)
+
+
+def stored(db: connection) -> list[Any]:
+    """All that is kept."""
+    with db.cursor() as cursor:
+        cursor.execute("select * from applications order by id")
+        applications = cursor.fetchall()
+        cursor.execute("select * from configuration_revisions order by configuration_id, revision")
+        return [applications, cursor.fetchall()]
+
+
+def ask(guard: Server, token: str, operation: str, at: Target, one: Try) -> httpx.Response:
+    method, path = OPERATIONS[operation]
+    of_application = path.startswith("/api/v1/applications")
+    target = at.application if of_application else at.configuration
+    headers = {"Authorization": f"Bearer {token}"} | one.get("headers", {})
+    return guard.client.request(
+        method, path.format(id=target, revision=1), **one | {"headers": headers}
+    )
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_confined_token_gets_nothing_of_another_application(
+    guard: Server, db: connection, other: Target, operation: str
+) -> None:
+    nowhere = Target(new_ulid(), new_ulid(), "nowhere")
+    before = stored(db)
+    for one, in_vain in zip(tries(other)[operation], tries(nowhere)[operation], strict=True):
+        refused = ask(guard, CONFINED, operation, other, one)
+        asked = f"{refused.request.url}{refused.request.content!r}"
+        for secret in (CANARY, *other):
+            assert secret not in f"{refused.text}{refused.headers}" or secret in asked
+        # Not even whether there is such an application.
+        assert refused.status_code == ask(guard, CONFINED, operation, nowhere, in_vain).status_code
+        assert stored(db) == before
+    # The same does reach the other application where the token may.
+    for one in tries(other)[operation]:
+        assert ask(guard, ANYBODY, operation, other, one).is_success
