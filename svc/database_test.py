@@ -17,7 +17,7 @@ ALONE = """
     select %(confined_to)s::text as confined_to,
         nullif(current_setting('config_service.actor', true), '') as actor
 """
-BATCHED = ALONE + ", id from unnest(%(id)s::text[]) as asked (id)"
+BATCHED = ALONE + ", id, '' as tag, '' as body from unnest(%(id)s::text[]) as asked (id)"
 
 
 @pytest.fixture

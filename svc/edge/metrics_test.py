@@ -79,6 +79,8 @@ def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None
     metrics.add("database_pool_in_use")
     metrics.observe("database_batch_size", 3)
     metrics.add("database_batch_fallbacks_total", amount=2)
+    metrics.add("answers_remembered_bytes", amount=1500)
+    metrics.add("answers_reused_total")
     metrics.add("background_failures_total", (("task", "listening"),))
     lines = metrics.exposition().splitlines()
     expected = {
@@ -89,6 +91,8 @@ def test_each_metric_has_its_help_and_its_type_once_before_its_samples() -> None
         "database_errors_total": "counter",
         "database_batch_size": "histogram",
         "database_batch_fallbacks_total": "counter",
+        "answers_remembered_bytes": "gauge",
+        "answers_reused_total": "counter",
         "background_failures_total": "counter",
         "watchers": "gauge",
         "log_lines_dropped_total": "counter",
@@ -268,6 +272,7 @@ def test_an_ended_process_keeps_its_counters_and_loses_its_gauges(family: Family
     assert sums == {
         "http_requests_total": 2,
         ERRORS: 2,
+        "answers_remembered_bytes": 1,
         "database_pool_size": 1,
         "database_pool_in_use": 1,
         "watchers": 1,

@@ -11,7 +11,7 @@ begin
     );
 end
 $$;
-alter table configurations alter column stamp drop default;
+alter table configurations alter column stamp set default floor(random() * 2 ^ 53);
 
 create or replace function number_revision() returns trigger language plpgsql as $$
 begin

@@ -183,7 +183,8 @@ def statement(call: Coroutine[Any, Any, Any]) -> str:
         with patch.multiple(database, read_batched=ask, write_batched=ask):
             asyncio.run(call)
     except Asked as asked:
-        lists = Statement(asked.sql, None, "").in_lists([asked.values])
+        # Of what a process remembers nothing is known, so that all is printed.
+        lists = Statement(asked.sql, None, "").in_lists([{**asked.values, "known": None}])
         literals = {name: adapt(value).getquoted().decode() for name, value in lists.items()}
         return asked.sql % literals
     raise NotMeasured("a repository no longer asks the database for many at once")
@@ -240,7 +241,7 @@ def measured(rounds: int, seconds: int) -> Taken:
 
     Leaves no process and no database behind. Raises NotMeasured, OSError and psycopg2.Error.
     """
-    select = statement(repository("get_configuration").get(identifier(NUMBER), None))
+    select = statement(repository("get_configuration").get(identifier(NUMBER)))
     replaced = (identifier(NUMBER), None, NUMBER, None, document(NUMBER, TURN), None)
     update = statement(repository("replace_configuration").replace(*replaced))
     bodies = {n: f'{{"name": "{n}", "config": {document(n, TURN)}}}' for n in NUMBERS}

@@ -62,7 +62,7 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
 ) -> None:
     listener.rows = [{"application_id": "A", "revision": 4, "body": "{}"}]
     calls: list[Callable[[], object]] = [
-        lambda: bench.repository("get_configuration").get("it's", None),
+        lambda: bench.repository("get_configuration").get("it's"),
         lambda: bench.repository("replace_configuration").replace(
             "it's", None, "50%", None, '{"a": ":b"}', None
         ),
@@ -72,15 +72,16 @@ def test_a_statement_is_that_of_the_repository_with_its_values_in_the_places(
         asyncio.run(call())  # type: ignore[arg-type]
         _, template, values = listener.statements[-1]
         found = bench.statement(call())  # type: ignore[arg-type]
-        literals = {name: quoted.get(name, "'{NULL}'") for name in values} | {"confined_to": "NULL"}
+        literals = {name: quoted.get(name, "'{NULL}'") for name in {*values, "known"}}
+        literals["confined_to"] = "NULL"
         assert one_line(found) == template % literals
 
 
 def test_after_a_statement_was_taken_the_database_is_asked_again(listener: Listener) -> None:
-    bench.statement(bench.repository("get_configuration").get("C", None))
+    bench.statement(bench.repository("get_configuration").get("C"))
     assert listener.statements == []
     listener.rows = [{"revision": 7, "body": "{}"}]
-    assert asyncio.run(bench.repository("get_configuration").get("C", None)) == listener.rows[0]
+    assert asyncio.run(bench.repository("get_configuration").get("C")) == listener.rows[0]
 
 
 def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> None:
