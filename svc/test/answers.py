@@ -111,9 +111,6 @@ class Document:
                 case "anyOf":
                     if all(any(self.faults(value, one, at)) for one in wanted):
                         yield f"{at}: anyOf"
-                case "allOf":
-                    for one in wanted:
-                        yield from self.faults(value, one, at)
                 case "properties" | "additionalProperties" | "propertyNames":
                     if isinstance(value, dict):
                         yield from self._members(value, keyword, schema, at)

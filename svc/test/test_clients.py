@@ -182,8 +182,7 @@ def test_openapi_generator_for_java(workshop: Workshop) -> None:
 
 
 def test_openapi_generator_for_go(workshop: Workshop) -> None:
-    # A name that Go has for itself, and no model is called so.
-    workshop.generate("go", "--model-name-mappings", "map=document")
+    workshop.generate("go")
     (workshop.folder / "client/story").mkdir()
     workshop.copy("story.go", "client/story/main.go")
     workshop.run("go", "build", "./...", cwd="client")

@@ -81,7 +81,7 @@ def test_a_document_is_an_open_object() -> None:
 def test_an_answer_that_explains_has_a_model_of_its_own() -> None:
     config = DOCUMENT["paths"]["/api/v1/config"]["get"]["responses"]["200"]
     schema = config["content"]["application/json"]["schema"]
-    assert schema["allOf"] == [{"$ref": "#/components/schemas/ConfigObject"}]
+    assert (schema["type"], schema["additionalProperties"]) == ("object", True)
     assert schema["if"] == {"$ref": "#/components/schemas/ExplainedConfigResponse"}
     assert {"anyOf", "then", "else"} & set(schema) == set()
     assert set(SCHEMAS["ExplainedConfigResponse"]["required"]) == {"config", "origin"}

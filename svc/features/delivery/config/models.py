@@ -22,14 +22,15 @@ class ExplainedConfigResponse(BaseModel):
 def _for_clients(schema: dict[str, Any]) -> None:
     """Generated clients fail at a choice between a model and an open object: what they see is the
     open object. `if` alone decides nothing; it brings along the model that `explain` has."""
-    explained, document = schema.pop("anyOf")
-    schema |= {"allOf": [document], "if": explained}
+    explained, _ = schema.pop("anyOf")
+    schema |= {"type": "object", "additionalProperties": True, "if": explained}
 
 
 GetConfigResponse = Annotated[
     ExplainedConfigResponse | ConfigObject,
     Field(
         description="The document; with `explain`, an `ExplainedConfigResponse`.",
+        examples=[{"currency": "EUR", "retries": 3}],
         json_schema_extra=_for_clients,
     ),
 ]
