@@ -77,7 +77,7 @@ test: migrate ## Run all tests, with coverage
 	@cd svc && uv run python -m coverage report
 
 test-others:
-	@cd svc && $(pytest_cov) -m "not faults and not fuzz"
+	@cd svc && $(pytest_cov) -m "not faults and not fuzz and not clients"
 
 test-beside:
 	@cd svc && COVERAGE_FILE=.coverage_faults $(pytest_cov) -m faults >.faults.log 2>&1
