@@ -68,19 +68,20 @@ run: migrate ## Serve on http://localhost:8000, or PORT=8001, reloading on chang
 	@echo "Starting the server"
 	@cd svc && export LOG_FORMAT=$${LOG_FORMAT:-text}; exec uv run python -m uvicorn main:app --reload --port '$(PORT)' --ws none
 
-# The fault tests mostly wait, on a PostgreSQL of their own: they run beside the others.
+# Two halves side by side, each with a database of its own: many tests mostly wait.
 test: migrate ## Run all tests, with coverage
-	@echo "Running all tests; those under faults run beside the others, and are shown after them"
+	@echo "Running all tests: one half is shown while it runs, the other after it"
 	@$(MAKE) --silent --no-print-directory --jobs=2 --keep-going test-others test-beside; \
-	status=$$?; cat svc/.faults.log; exit $$status
-	@cd svc && uv run python -m coverage combine --quiet --append .coverage_faults
+	status=$$?; cat svc/.beside.log; exit $$status
+	@cd svc && uv run python -m coverage combine --quiet --append .coverage_beside
 	@cd svc && uv run python -m coverage report
 
 test-others:
-	@cd svc && $(pytest_cov) -m "not faults and not fuzz and not clients"
+	@cd svc && $(pytest_cov) -m "not beside and not fuzz and not clients"
 
 test-beside:
-	@cd svc && COVERAGE_FILE=.coverage_faults $(pytest_cov) -m faults >.faults.log 2>&1
+	@cd svc && COVERAGE_FILE=.coverage_beside \
+		$(pytest_cov) --database beside_test -m "beside and not fuzz and not clients" >.beside.log 2>&1
 
 test-unit: install ## Run the tests that need no database
 	@echo "Running the unit tests"
@@ -117,7 +118,7 @@ lint: install ## Check style and types
 
 clean: ## Remove caches and coverage data
 	@echo "Removing caches and coverage data"
-	@cd svc && rm -rf .coverage* .faults.log htmlcov .mypy_cache .pytest_cache .ruff_cache
+	@cd svc && rm -rf .coverage* .beside.log htmlcov .mypy_cache .pytest_cache .ruff_cache
 	@find svc -name .venv -prune -o -name .postgres -prune -o -name __pycache__ -exec rm -rf {} +
 
 $(own_uv):

@@ -41,14 +41,21 @@ HERE = Path(__file__).parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seconds", type=float, default=0, help="how long fault tests go on at least")
+    parser.addoption("--database", default="test", help="how the name of the tests' database ends")
     parser.addoption("--watchers", default="200", help="how many watch at the same time")
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out."""
+    """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out, and which of two
+    halves of `make test` runs a test."""
     for item in items:
+        is_integration = (
+            item.path.parent == HERE / "test" or item.path.name == "test_integration.py"
+        )
+        if not is_integration or item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.beside)
         if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.database)
 
@@ -321,10 +328,10 @@ def postgres(running_postgres: Postgres) -> Postgres:
 
 
 @pytest.fixture(scope="session")
-def dsn() -> str:
+def dsn(pytestconfig: pytest.Config) -> str:
     """The tests' own database: the one of DATABASE_URL with `_test` behind its name, made anew."""
     url = Settings().database_url.get_secret_value()
-    name = parse_dsn(url).get("dbname", "config_service") + "_test"
+    name = parse_dsn(url).get("dbname", "config_service") + f"_{pytestconfig.getoption('database')}"
     maintenance = psycopg2.connect(url, connect_timeout=5)
     maintenance.autocommit = True
     with maintenance.cursor() as cursor:

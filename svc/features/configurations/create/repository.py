@@ -33,7 +33,7 @@ async def create(application_id: str, name: str, comments: str | None, config: s
                 %(comments)s::text[], %(config)s::text[]
             ) as wanted (id, application_id, name, comments, config)
             where %(confined_to)s::text is null
-            or wanted.application_id = confinement(%(confined_to)s)
+            or wanted.application_id = (select confinement(%(confined_to)s))
             -- In this order, so that two such statements cannot wait for each other.
             order by wanted.application_id, wanted.name
             returning configurations.id, configuration_body(configurations) as body

@@ -27,7 +27,7 @@ _GET = """
     from configurations
     where configurations.id = any(%(id)s::text[])
     and (%(confined_to)s::text is null
-        or configurations.application_id = confinement(%(confined_to)s))
+        or configurations.application_id = (select confinement(%(confined_to)s)))
 """
 
 

@@ -57,7 +57,7 @@ async def patch(id: str, members: dict[str, Any], revisions: list[int] | None) -
                     wanted
                 from wanted join configurations on configurations.id = wanted.id
                 where %(confined_to)s::text is null
-                or configurations.application_id = confinement(%(confined_to)s)
+                or configurations.application_id = (select confinement(%(confined_to)s))
                 -- In this order, so that two such statements cannot wait for each other.
                 order by configurations.id
                 for no key update of configurations

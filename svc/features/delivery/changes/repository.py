@@ -31,7 +31,8 @@ _PAGE = """
     cross join lateral (
         select from applications
         where applications.id = wanted.application_id
-        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+        and (%(confined_to)s::text is null
+            or applications.id = (select confinement(%(confined_to)s)))
         -- A trick of the planner: without it all applications may be read, to join them later.
         offset 0
     ) as application

@@ -41,7 +41,8 @@ _MERGED = """
     cross join lateral (
         select applications.id from applications
         where applications.name = wanted.application
-        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+        and (%(confined_to)s::text is null
+            or applications.id = (select confinement(%(confined_to)s)))
         offset 0
     ) as application
     cross join lateral (
