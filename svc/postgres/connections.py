@@ -3,6 +3,7 @@
 import asyncio
 import select
 from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -143,18 +144,20 @@ def count_error(metrics: Metrics, sqlstate: str | None) -> None:
 async def settled(opened: connection) -> None:
     """Waits on the event loop for what the connection is doing."""
     while (state := opened.poll()) != POLL_OK:
-        await ready(opened, state)
+        with readable(opened, state) as ready:
+            await ready.wait()
 
 
-async def ready(opened: connection, state: int = POLL_READ) -> None:
-    """Waits on the event loop until the connection can be read from; for POLL_WRITE, written to."""
-    loop, descriptor, event = asyncio.get_running_loop(), opened.fileno(), asyncio.Event()
+@contextmanager
+def readable(opened: connection, state: int = POLL_READ) -> Iterator[asyncio.Event]:
+    """What is set when the connection can be read from; for POLL_WRITE, written to."""
+    loop, descriptor, ready = asyncio.get_running_loop(), opened.fileno(), asyncio.Event()
     if state == POLL_WRITE:
         watch, unwatch = loop.add_writer, loop.remove_writer
     else:
         watch, unwatch = loop.add_reader, loop.remove_reader
-    watch(descriptor, event.set)
+    watch(descriptor, ready.set)
     try:
-        await event.wait()
+        yield ready
     finally:
         unwatch(descriptor)

@@ -12,7 +12,7 @@ from itertools import batched
 from psycopg2.extensions import connection
 
 from postgres.background import Metrics
-from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute, ready
+from postgres.connections import CONNECT_TIMEOUT_SECONDS, execute, readable
 from postgres.errors import Overloaded
 from postgres.pool import patience
 
@@ -138,14 +138,16 @@ class Listener:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await execute(heard, self._metrics, f"listen {CHANNEL}")
             self._is_due.set()  # for what changed while nobody listened
-            while True:
-                for notification in heard.notifies:
-                    for changed in notification.payload.split():
-                        if changed in self._watches:
-                            self._watches[changed].wake()
-                heard.notifies.clear()
-                await ready(heard)
-                heard.poll()  # raises where the connection is lost
+            with readable(heard) as ready:
+                while True:
+                    for notification in heard.notifies:
+                        for changed in notification.payload.split():
+                            if changed in self._watches:
+                                self._watches[changed].wake()
+                    heard.notifies.clear()
+                    await ready.wait()
+                    ready.clear()
+                    heard.poll()  # raises where the connection is lost
 
     async def refresh(self) -> None:
         """Every few seconds, and when it is due, wakes each watch that has another version."""

@@ -24,19 +24,26 @@ async def create(application_id: str, name: str, comments: str | None, config: s
     try:
         created = await database.write_batched(
             """
-            insert into configurations (id, application_id, name, comments, config)
-            select
-                wanted.id, wanted.application_id, wanted.name, wanted.comments,
-                wanted.config::jsonb
-            from unnest(
-                %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
-                %(comments)s::text[], %(config)s::text[]
-            ) as wanted (id, application_id, name, comments, config)
-            where %(confined_to)s::text is null
-            or wanted.application_id = (select confinement(%(confined_to)s))
-            -- In this order, so that two such statements cannot wait for each other.
-            order by wanted.application_id, wanted.name
-            returning configurations.id, configuration_body(configurations) as body
+            with wanted as (
+                select * from unnest(
+                    %(id)s::text[], %(application_id)s::text[], %(name)s::text[],
+                    %(comments)s::text[], %(config)s::text[]
+                ) as wanted (id, application_id, name, comments, config)
+                where %(confined_to)s::text is null
+                or wanted.application_id = (select confinement(%(confined_to)s))
+            ), created as (
+                insert into configurations (id, application_id, name, comments, config)
+                select
+                    wanted.id, wanted.application_id, wanted.name, wanted.comments,
+                    wanted.config::jsonb
+                from wanted
+                -- In this order, so that two such statements cannot wait for each other.
+                order by wanted.application_id, wanted.name
+                -- Or one name that is taken would undo what all others of the batch create.
+                on conflict on constraint configurations_application_id_name_key do nothing
+                returning configurations.id, configuration_body(configurations) as body
+            )
+            select wanted.id, created.body from wanted left join created on created.id = wanted.id
             """,
             {
                 "id": new_ulid(),
@@ -52,9 +59,9 @@ async def create(application_id: str, name: str, comments: str | None, config: s
                 raise NoSuchApplication from None
             case "configurations_config_fits":
                 raise TooLarge from None
-            case "configurations_application_id_name_key":
-                raise NameTaken from None
         raise
     if created is None:  # the caller is confined to another application
         raise NoSuchApplication
+    if created["body"] is None:
+        raise NameTaken
     return created
