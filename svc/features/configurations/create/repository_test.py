@@ -65,3 +65,18 @@ def test_another_constraint_passes_untouched(
     with pytest.raises(UniqueViolation) as raised:
         run(repository.create(owner, "staging", None, "{}"))
     assert raised.value.diag.constraint_name == "configurations_pkey"
+
+
+def test_a_large_document_is_compressed_by_the_quickest_method_of_the_server(
+    run: Repositories, tables: Tables
+) -> None:
+    run(repository.create(tables.application(), "production", None, f'{{"a": "{"x" * 10_000}"}}'))
+    [(methods,)] = tables.rows(
+        "select enumvals from pg_settings where name = 'default_toast_compression'"
+    )
+    quickest = "lz4" if "lz4" in methods else "pglz"
+    found = tables.rows(
+        "select pg_column_compression(configurations.config), pg_column_compression(kept.config)"
+        " from configurations cross join configuration_revisions as kept"
+    )
+    assert found == [(quickest, quickest)]
