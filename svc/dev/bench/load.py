@@ -18,6 +18,7 @@ from typing import NamedTuple
 # same. It is as long as they are, so that Content-Length stays true, and a variable of pgbench.
 TURN = ":the_turn"
 TURNS = (100_000_000, 999_999_999)
+_turns = count(TURNS[0])  # of all that this process loads, so that what is created has a new name
 
 
 class NotMeasured(Exception):
@@ -62,7 +63,8 @@ def request(method: str, path: str, *headers: str, body: str = "") -> bytes:
     """A request as it goes over the wire; all of it is ASCII."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        media_type = "merge-patch+json" if method == "PATCH" else "json"
+        lines += [f"Content-Type: application/{media_type}", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", body]).encode("ascii")
 
 
@@ -70,16 +72,19 @@ class _Client:
     """A connection that is kept alive, with one request under way."""
 
     def __init__(self, port: int) -> None:
+        # It blocks, because a large request may find no room at once.
         self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setblocking(False)
 
     def ask(self, request: bytes) -> None:
-        """Sends the request. The socket has room for it: the one before was answered."""
+        """Sends the request."""
         self._asked, self._received = time.perf_counter(), b""
         self.socket.sendall(request)
 
     def answer(self) -> tuple[int, float] | None:
-        """Status and seconds of the answer once it is whole, None while more is to come."""
+        """Status and seconds of the answer once it is whole, None while more is to come.
+
+        To be called where there is something to read.
+        """
         more = self.socket.recv(65536)
         if not more:
             raise NotMeasured("the server hung up")
@@ -102,8 +107,7 @@ def load(
     """
     # Chosen before the time is measured.
     chosen = cycle(random.choices(requests, k=20 * len(requests)))  # noqa: S311
-    turns = count(random.randrange(TURNS[0], TURNS[1] // 2))  # noqa: S311
-    turned = (next(chosen).replace(TURN.encode(), b"%d" % turn) for turn in turns)
+    turned = (next(chosen).replace(TURN.encode(), b"%d" % turn) for turn in _turns)
     latencies, others = list[float](), Counter[int]()
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         for _ in range(connections):

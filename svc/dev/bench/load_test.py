@@ -1,4 +1,5 @@
 import re
+import socket
 import socketserver
 import threading
 import time
@@ -99,6 +100,7 @@ def test_of_many_requests_each_is_sent_and_none_with_the_number_of_another() -> 
     requests = [request("PUT", f"/{n}", body=f'{{"turn": "{TURN}"}}') for n in range(4)]
     with server(lambda _: [OK]) as (port, seen):
         load(port, requests, 200, 2, 0.3)
+        load(port, requests, 200, 2, 0.1)
     sent = [one.decode() for requests in seen for one in requests]
     assert {one.split()[1] for one in sent} == {"/0", "/1", "/2", "/3"}
     turns = [int(match[1]) for one in sent if (match := re.search(r'"turn": "(\d+)"', one))]
@@ -108,6 +110,22 @@ def test_of_many_requests_each_is_sent_and_none_with_the_number_of_another() -> 
     assert f"\r\nContent-Length: {len(body)}" in head
 
 
+def test_a_request_that_finds_no_room_at_once_is_sent_whole() -> None:
+    large = request("PUT", "/1", body="x" * 8_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(ConnectionError):
+                while connection.recv(len(large), socket.MSG_WAITALL) == large:
+                    connection.sendall(OK)
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        assert load(listening.getsockname()[1], [large], 200, 1, 1)
+        serving.join()
+
+
 def test_a_request_is_what_http_says() -> None:
     assert request("GET", "/1", 'If-None-Match: "7"') == (
         b'GET /1 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "7"\r\n\r\n'
@@ -115,6 +133,9 @@ def test_a_request_is_what_http_says() -> None:
     assert request("PUT", "/1", body="{}") == (
         b"PUT /1 HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert b"\r\nContent-Type: application/merge-patch+json\r\n" in request(
+        "PATCH", "/1", body="{}"
     )
 
 
