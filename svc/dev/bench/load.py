@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from itertools import count, cycle
+from math import nan
 from typing import NamedTuple
 
 # Stands in a request for one of these numbers, another each time, so that no two requests are the
@@ -26,22 +27,29 @@ class NotMeasured(Exception):
 
 
 class Figures(NamedTuple):
-    """Answers per second, and the milliseconds within which 50 and 99 of 100 of them came."""
+    """Answers per second, the milliseconds within which 50 and 99 of 100 of them came, and the
+    microseconds of processor time that the server and PostgreSQL took for each, nan if unknown."""
 
     rate: float
     p50: float
     p99: float
+    server: float = nan
+    postgres: float = nan
 
 
-def figures(latencies: list[float], seconds: float) -> Figures:
-    """The figures of the answers that came in so many seconds, each given as the seconds it took.
+def figures(
+    latencies: list[float], seconds: float, server: float = nan, postgres: float = nan
+) -> Figures:
+    """The figures of the answers that came in so many seconds, each given as the seconds it took,
+    and of the seconds of processor time that all of them took.
 
     Raises NotMeasured where there are none.
     """
-    if not latencies:
+    answers = len(latencies)
+    if not answers:
         raise NotMeasured(f"no answer within {seconds} seconds")
     p50, p99 = (1000 * percentile(latencies, share) for share in (50, 99))
-    return Figures(len(latencies) / seconds, p50, p99)
+    return Figures(answers / seconds, p50, p99, 1e6 * server / answers, 1e6 * postgres / answers)
 
 
 def percentile(values: list[float], share: int) -> float:

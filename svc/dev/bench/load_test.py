@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import nan
 
 import pytest
 
@@ -147,7 +148,12 @@ def test_figures_are_the_rate_and_the_percentiles_in_milliseconds(
     milliseconds: list[int], p50: float, p99: float
 ) -> None:
     found = figures([each / 1000 for each in milliseconds], 2)
-    assert found == pytest.approx((len(milliseconds) / 2, p50, p99))
+    assert found == pytest.approx((len(milliseconds) / 2, p50, p99, nan, nan), nan_ok=True)
+
+
+def test_the_processor_time_of_a_measurement_is_shared_by_its_answers() -> None:
+    found = figures([0.001] * 1000, 2, server=0.25, postgres=0.04)
+    assert (found.server, found.postgres) == pytest.approx((250, 40))
 
 
 def test_without_answers_there_are_no_figures() -> None:
@@ -156,8 +162,8 @@ def test_without_answers_there_are_no_figures() -> None:
 
 
 def test_the_median_is_that_of_each_figure() -> None:
-    rounds = [Figures(10, 3, 50), Figures(30, 1, 40), Figures(20, 2, 90)]
-    assert median(rounds) == Figures(20, 2, 50)
+    rounds = [Figures(10, 3, 50, 7, 4), Figures(30, 1, 40, 9, 6), Figures(20, 2, 90, 8, 5)]
+    assert median(rounds) == Figures(20, 2, 50, 8, 5)
 
 
 def test_a_ratio_compares_what_was_measured_in_the_same_round() -> None:
