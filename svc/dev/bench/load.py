@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from itertools import count, cycle
+from math import nan
 from typing import NamedTuple
 
 # Stands in a request for one of these numbers, another each time, so that no two requests are the
 # same. It is as long as they are, so that Content-Length stays true, and a variable of pgbench.
 TURN = ":the_turn"
 TURNS = (100_000_000, 999_999_999)
+_turns = count(TURNS[0])  # of all that this process loads, so that what is created has a new name
 
 
 class NotMeasured(Exception):
@@ -25,22 +27,29 @@ class NotMeasured(Exception):
 
 
 class Figures(NamedTuple):
-    """Answers per second, and the milliseconds within which 50 and 99 of 100 of them came."""
+    """Answers per second, the milliseconds within which 50 and 99 of 100 of them came, and the
+    microseconds of processor time that the server and PostgreSQL took for each, nan if unknown."""
 
     rate: float
     p50: float
     p99: float
+    server: float = nan
+    postgres: float = nan
 
 
-def figures(latencies: list[float], seconds: float) -> Figures:
-    """The figures of the answers that came in so many seconds, each given as the seconds it took.
+def figures(
+    latencies: list[float], seconds: float, server: float = nan, postgres: float = nan
+) -> Figures:
+    """The figures of the answers that came in so many seconds, each given as the seconds it took,
+    and of the seconds of processor time that all of them took.
 
     Raises NotMeasured where there are none.
     """
-    if not latencies:
+    answers = len(latencies)
+    if not answers:
         raise NotMeasured(f"no answer within {seconds} seconds")
     p50, p99 = (1000 * percentile(latencies, share) for share in (50, 99))
-    return Figures(len(latencies) / seconds, p50, p99)
+    return Figures(answers / seconds, p50, p99, 1e6 * server / answers, 1e6 * postgres / answers)
 
 
 def percentile(values: list[float], share: int) -> float:
@@ -62,7 +71,8 @@ def request(method: str, path: str, *headers: str, body: str = "") -> bytes:
     """A request as it goes over the wire; all of it is ASCII."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        media_type = "merge-patch+json" if method == "PATCH" else "json"
+        lines += [f"Content-Type: application/{media_type}", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", body]).encode("ascii")
 
 
@@ -70,16 +80,19 @@ class _Client:
     """A connection that is kept alive, with one request under way."""
 
     def __init__(self, port: int) -> None:
+        # It blocks, because a large request may find no room at once.
         self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setblocking(False)
 
     def ask(self, request: bytes) -> None:
-        """Sends the request. The socket has room for it: the one before was answered."""
+        """Sends the request."""
         self._asked, self._received = time.perf_counter(), b""
         self.socket.sendall(request)
 
     def answer(self) -> tuple[int, float] | None:
-        """Status and seconds of the answer once it is whole, None while more is to come."""
+        """Status and seconds of the answer once it is whole, None while more is to come.
+
+        To be called where there is something to read.
+        """
         more = self.socket.recv(65536)
         if not more:
             raise NotMeasured("the server hung up")
@@ -102,8 +115,7 @@ def load(
     """
     # Chosen before the time is measured.
     chosen = cycle(random.choices(requests, k=20 * len(requests)))  # noqa: S311
-    turns = count(random.randrange(TURNS[0], TURNS[1] // 2))  # noqa: S311
-    turned = (next(chosen).replace(TURN.encode(), b"%d" % turn) for turn in turns)
+    turned = (next(chosen).replace(TURN.encode(), b"%d" % turn) for turn in _turns)
     latencies, others = list[float](), Counter[int]()
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         for _ in range(connections):

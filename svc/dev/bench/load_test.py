@@ -1,9 +1,11 @@
 import re
+import socket
 import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import nan
 
 import pytest
 
@@ -99,6 +101,7 @@ def test_of_many_requests_each_is_sent_and_none_with_the_number_of_another() -> 
     requests = [request("PUT", f"/{n}", body=f'{{"turn": "{TURN}"}}') for n in range(4)]
     with server(lambda _: [OK]) as (port, seen):
         load(port, requests, 200, 2, 0.3)
+        load(port, requests, 200, 2, 0.1)
     sent = [one.decode() for requests in seen for one in requests]
     assert {one.split()[1] for one in sent} == {"/0", "/1", "/2", "/3"}
     turns = [int(match[1]) for one in sent if (match := re.search(r'"turn": "(\d+)"', one))]
@@ -108,6 +111,22 @@ def test_of_many_requests_each_is_sent_and_none_with_the_number_of_another() -> 
     assert f"\r\nContent-Length: {len(body)}" in head
 
 
+def test_a_request_that_finds_no_room_at_once_is_sent_whole() -> None:
+    large = request("PUT", "/1", body="x" * 8_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(ConnectionError):
+                while connection.recv(len(large), socket.MSG_WAITALL) == large:
+                    connection.sendall(OK)
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        assert load(listening.getsockname()[1], [large], 200, 1, 1)
+        serving.join()
+
+
 def test_a_request_is_what_http_says() -> None:
     assert request("GET", "/1", 'If-None-Match: "7"') == (
         b'GET /1 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "7"\r\n\r\n'
@@ -115,6 +134,9 @@ def test_a_request_is_what_http_says() -> None:
     assert request("PUT", "/1", body="{}") == (
         b"PUT /1 HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert b"\r\nContent-Type: application/merge-patch+json\r\n" in request(
+        "PATCH", "/1", body="{}"
     )
 
 
@@ -126,7 +148,12 @@ def test_figures_are_the_rate_and_the_percentiles_in_milliseconds(
     milliseconds: list[int], p50: float, p99: float
 ) -> None:
     found = figures([each / 1000 for each in milliseconds], 2)
-    assert found == pytest.approx((len(milliseconds) / 2, p50, p99))
+    assert found == pytest.approx((len(milliseconds) / 2, p50, p99, nan, nan), nan_ok=True)
+
+
+def test_the_processor_time_of_a_measurement_is_shared_by_its_answers() -> None:
+    found = figures([0.001] * 1000, 2, server=0.25, postgres=0.04)
+    assert (found.server, found.postgres) == pytest.approx((250, 40))
 
 
 def test_without_answers_there_are_no_figures() -> None:
@@ -135,8 +162,8 @@ def test_without_answers_there_are_no_figures() -> None:
 
 
 def test_the_median_is_that_of_each_figure() -> None:
-    rounds = [Figures(10, 3, 50), Figures(30, 1, 40), Figures(20, 2, 90)]
-    assert median(rounds) == Figures(20, 2, 50)
+    rounds = [Figures(10, 3, 50, 7, 4), Figures(30, 1, 40, 9, 6), Figures(20, 2, 90, 8, 5)]
+    assert median(rounds) == Figures(20, 2, 50, 8, 5)
 
 
 def test_a_ratio_compares_what_was_measured_in_the_same_round() -> None:

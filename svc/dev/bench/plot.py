@@ -10,7 +10,7 @@ type Groups = dict[str, dict[str, float]]
 
 
 def plot(title: str, groups: Groups) -> str:
-    """A bar for each value, from 0 on, with its name and its number.
+    """A bar for each value, from 0 on, with its name and its number. A group has three at most.
 
     It has a background of its own, because a page may be light or dark.
     """
@@ -19,7 +19,7 @@ def plot(title: str, groups: Groups) -> str:
     for label, bars in groups.items():
         middle = y + BAR * len(bars) / 2
         drawn.append(_text(LEFT - 12, middle, label, ' text-anchor="end"'))
-        for (name, value), colour in zip(bars.items(), COLOURS, strict=True):
+        for (name, value), colour in zip(bars.items(), COLOURS, strict=False):
             width = (WIDTH - LEFT - RIGHT) * value / longest
             drawn.append(
                 f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 2}" fill="{colour}"/>'

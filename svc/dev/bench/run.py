@@ -4,33 +4,36 @@
 the floor, an empty endpoint of the same framework under the same server. The other is PostgreSQL
 under its own load generator, pgbench, which runs the statements of the service's repositories for
 one document each. They take turns, so that a machine that becomes slower slows all of them.
+
+Processor time is that of an answer: what the server's workers, and PostgreSQL's sessions, took.
 """
 
 # ruff: noqa: S603 - every command is spelled out here
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from http.client import HTTPConnection
+from math import isnan
 from multiprocessing import get_context
+from operator import sub
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from unittest.mock import patch
 
 import psycopg2
 from fastapi.routing import APIRoute
 from psycopg2.extensions import adapt, make_dsn, parse_dsn
-from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 import database
@@ -38,45 +41,29 @@ import migrations
 from config import settings
 from dev.bench.load import TURN, TURNS, Figures, NotMeasured, figures, load, median, ratio, request
 from dev.bench.plot import Groups, plot
+from dev.bench.processor import used
+from dev.bench.workloads import (
+    APPLICATION,
+    DOCUMENT,
+    NUMBER,
+    WORKLOADS,
+    WRITTEN,
+    Workload,
+    identifier,
+    rows,
+)
 from dev.postgres import Embedded
 from main import routers
 from postgres.batching import Statement
-from wire.preconditions import entity_tag
 
 HERE = Path(__file__).parents[2]
 PLOT = Path(__file__).with_name("bench.svg")
-PATH = "/api/v1/configurations/"
-CONNECTIONS = (16, 64)
+CONNECTIONS = (1, 16, 64)
 START_SECONDS = 30
 WARM_UP_SECONDS = 1  # until the second worker serves too
 COLD_SECONDS = 2  # pgbench's connections need them to load the tables' definitions and triggers
 
-# Documents are told apart by a number of four digits. pgbench puts one of its own in the place of
-# this name, in string literals too.
-NUMBERS = range(1000, 2000)
-NUMBER = ":number"
-
-LIMITS = {
-    "GET": ("floor", "pgbench select"),
-    "GET, 304": ("floor", "pgbench select"),
-    "PUT": ("floor", "pgbench update"),
-}
-
 type Taken = dict[tuple[str, int], list[Figures]]
-
-
-def identifier(number: int | str) -> str:
-    """The id of a document, and of an application."""
-    return f"0BENCH{'0' * 16}{number}"
-
-
-def document(number: int | str, turn: str) -> str:
-    """A document of about 1.5 KB, as JSON text."""
-    features = {
-        f"feature.{n}": {"enabled": n % 2 == 0, "ratio": n / 8, "label": f"value {n} of {number}"}
-        for n in range(20)
-    }
-    return json.dumps({"turn": turn, **features})
 
 
 @contextmanager
@@ -100,27 +87,39 @@ def filled_database(dsn: str) -> Iterator[str]:
 
 def _fill(dsn: str) -> None:
     list(migrations.migrate(dsn))
-    application = identifier(NUMBERS[0])
-    rows = [(identifier(n), application, str(n), document(n, "")) for n in NUMBERS]
-    insert = "insert into configurations (id, application_id, name, config) values %s"
+    insert = "insert into configurations (id, application_id, name, config) values (%s, %s, %s, %s)"
     with closing(psycopg2.connect(dsn)) as session, session.cursor() as sql:
+        # Each in a transaction of its own, as the service does it.
         session.autocommit = True
-        sql.execute("insert into applications (id, name) values (%s, 'bench')", [application])
-        execute_values(sql, insert, rows)
+        sql.execute("insert into applications (id, name) values (%s, 'bench')", [APPLICATION])
+        sql.executemany(insert, rows())
         sql.execute("vacuum analyze")
 
 
-def conditional(dsn: str) -> list[bytes]:
-    """A GET of each document that names its revision, so that it is not sent again."""
-    with closing(psycopg2.connect(dsn)) as session, session.cursor() as sql:
-        sql.execute("select id, revision from configurations")
-        tags = {name: entity_tag(revision) for name, revision in sql}
-    return [request("GET", PATH + name, f"If-None-Match: {tag}") for name, tag in tags.items()]
+def conditional(port: int, gets: list[bytes]) -> list[bytes]:
+    """The same requests with the entity tags of their answers, so that these are not sent again."""
+    paths = [get.split()[1].decode() for get in gets]
+    with closing(HTTPConnection("127.0.0.1", port)) as connection:
+
+        def tag(path: str) -> str | None:
+            connection.request("GET", path)
+            with connection.getresponse() as answer:
+                answer.read()
+                return answer.headers["ETag"]
+
+        return [request("GET", path, f"If-None-Match: {tag(path)}") for path in paths]
+
+
+class Server(NamedTuple):
+    """The port of the loopback on which it listens, and the process that started its workers."""
+
+    port: int
+    process: int
 
 
 @contextmanager
-def serving(app: str, **environment: str) -> Iterator[int]:
-    """The port of the loopback on which `app` is served, with the options of production.
+def serving(app: str, **environment: str) -> Iterator[Server]:
+    """Where `app` is served, with the options of production.
 
     Raises NotMeasured where it does not start.
     """
@@ -138,7 +137,7 @@ def serving(app: str, **environment: str) -> Iterator[int]:
     try:
         if not _warms_up(port, process):
             raise NotMeasured(f"{app} does not start under uvicorn")
-        yield port
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -149,7 +148,7 @@ def _warms_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         with suppress(OSError):
-            load(port, [request("GET", "/health")], 200, CONNECTIONS[0], WARM_UP_SECONDS)
+            load(port, [request("GET", "/health")], 200, CONNECTIONS[-1], WARM_UP_SECONDS)
             return True
         time.sleep(0.1)
     return False
@@ -193,7 +192,7 @@ def statement(call: Coroutine[Any, Any, Any]) -> str:
 def script(sql: str) -> str:
     """What pgbench runs over and over: the statement, for any document and with another TURN."""
     return (
-        f"\\set {NUMBER[1:]} random({NUMBERS[0]}, {NUMBERS[-1]})\n"
+        f"\\set {NUMBER[1:]} random({WRITTEN[0]}, {WRITTEN[-1]})\n"
         f"\\set {TURN[1:]} random({TURNS[0]}, {TURNS[1]})\n"
         f"{sql};\n"
     )
@@ -242,11 +241,8 @@ def measured(rounds: int, seconds: int) -> Taken:
     Leaves no process and no database behind. Raises NotMeasured, OSError and psycopg2.Error.
     """
     select = statement(repository("get_configuration").get(identifier(NUMBER)))
-    replaced = (identifier(NUMBER), None, NUMBER, None, document(NUMBER, TURN), None)
+    replaced = (identifier(NUMBER), None, NUMBER, None, DOCUMENT, None)
     update = statement(repository("replace_configuration").replace(*replaced))
-    bodies = {n: f'{{"name": "{n}", "config": {document(n, TURN)}}}' for n in NUMBERS}
-    gets = [request("GET", PATH + identifier(n)) for n in NUMBERS]
-    puts = [request("PUT", PATH + identifier(n), body=body) for n, body in bodies.items()]
     program = pgbench_program()
     with (
         filled_database(settings().direct_url) as dsn,
@@ -258,33 +254,42 @@ def measured(rounds: int, seconds: int) -> Taken:
         ) as loader,
     ):
 
-        def http(port: int, requests: list[bytes], status: int, connections: int) -> list[float]:
-            return loader.submit(load, port, requests, status, connections, seconds).result()
+        def http(server: Server, requests: list[bytes], status: int, connections: int) -> Figures:
+            port, process = server
+            before = used(process, own)
+            loading = loader.submit(load, port, requests, status, connections, seconds)
+            latencies = loading.result()
+            return figures(latencies, seconds, *map(sub, used(process, own), before))
 
-        return in_turns(
-            {
-                "GET": partial(http, service, gets, 200),
-                "GET, 304": lambda connections: http(service, conditional(dsn), 304, connections),
-                "PUT": partial(http, service, puts, 200),
-                "floor": partial(http, least, [request("GET", "/" + identifier(NUMBERS[0]))], 200),
-                "pgbench select": partial(pgbench, program, dsn, select, seconds),
-                "pgbench update": partial(pgbench, program, dsn, update, seconds),
-            },
-            rounds,
-            seconds,
-        )
+        def alone(sql: str, connections: int) -> Figures:
+            return figures(pgbench(program, dsn, sql, seconds, connections), seconds)
+
+        def prepared(workload: Workload) -> list[bytes]:
+            requests = workload.requests()
+            return conditional(service.port, requests) if workload.status == 304 else requests
+
+        own = parse_dsn(dsn)["dbname"]
+        workloads = {
+            name: partial(http, service, prepared(workload), workload.status)
+            for name, workload in WORKLOADS.items()
+        }
+        beside = {
+            "floor": partial(http, least, [request("GET", "/" + APPLICATION)], 200),
+            "pgbench select": partial(alone, select),
+            "pgbench update": partial(alone, update),
+        }
+        return in_turns(workloads | beside, rounds)
 
 
-def in_turns(measures: dict[str, Callable[[int], list[float]]], rounds: int, seconds: int) -> Taken:
-    """The figures of what each measure returns for a number of connections, one after the other in
-    each round."""
+def in_turns(measures: Mapping[str, Callable[[int], Figures]], rounds: int) -> Taken:
+    """The figures of each measure for each number of connections, one after the other in each
+    round."""
     taken: Taken = {}
     for number in range(1, rounds + 1):
         for connections in CONNECTIONS:
             for name, measure in measures.items():
                 progress(f"round {number} of {rounds}: {name}, {connections} connections")
-                latencies = measure(connections)
-                taken.setdefault((name, connections), []).append(figures(latencies, seconds))
+                taken.setdefault((name, connections), []).append(measure(connections))
     return taken
 
 
@@ -297,25 +302,34 @@ def progress(text: str) -> None:
 
 
 def table(taken: Taken) -> str:
-    """The medians, and where there are limits what part of them it is."""
-    lines = ["workload        connections  requests/s   p50 ms   p99 ms    of floor  of pgbench"]
+    """The medians, with the processor time of an answer, and what part it is of what the workload
+    is compared with."""
+    figures = "connections  requests/s   p50 ms   p99 ms   server us  postgres us"
+    lines = [f"{'workload':24}{figures}    of floor  of pgbench"]
     for (name, connections), rounds in taken.items():
-        rate, p50, p99 = median(rounds)
-        limits = [taken[limit, connections] for limit in LIMITS.get(name, ())]
-        line = f"{name:16}{connections:11}{rate:12,.0f}{p50:9.2f}{p99:9.2f}"
-        lines.append(line + "".join(f"{ratio(rounds, limit):12.2f}" for limit in limits))
+        rate, p50, p99, *processor = median(rounds)
+        server, postgres = ("-" if isnan(each) else f"{each:,.0f}" for each in processor)
+        parts = (ratio(rounds, taken[one, connections]) for one in compared(name))
+        line = f"{name:24}{connections:11}{rate:12,.0f}{p50:9.2f}{p99:9.2f}"
+        line += f"{server:>12}{postgres:>13}"
+        lines.append(line + "".join(f"{part:12.2f}" for part in parts))
     return "\n".join(lines)
 
 
+def compared(name: str) -> list[str]:
+    """The names of what a workload is compared with."""
+    if name not in WORKLOADS:
+        return []
+    return ["floor", *filter(None, [WORKLOADS[name].alone])]
+
+
 def groups(taken: Taken) -> Groups:
-    """What is plotted: the rate of each workload beside those of its limits."""
+    """What is plotted: the rate of each workload beside those that it is compared with, with the
+    most connections."""
+    rates = {name: median(taken[name, CONNECTIONS[-1]]).rate for name, _ in taken}
     return {
-        f"{name}, {connections} connections": {
-            "service": median(taken[name, connections]).rate,
-            **{limit.split()[0]: median(taken[limit, connections]).rate for limit in limits},
-        }
-        for name, limits in LIMITS.items()
-        for connections in CONNECTIONS
+        name: {"service": rates[name], **{one.split()[0]: rates[one] for one in compared(name)}}
+        for name in WORKLOADS
     }
 
 
@@ -340,7 +354,8 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"\nbench: {error}")
     except KeyboardInterrupt:
         sys.exit("\nbench: interrupted")
-    PLOT.write_text(plot("Requests per second", groups(taken)))
+    title = f"Requests per second, {CONNECTIONS[-1]} connections"
+    PLOT.write_text(plot(title, groups(taken)))
     print("\n" + table(taken))
 
 

@@ -1,5 +1,4 @@
 import asyncio
-import json
 import os
 import re
 import signal
@@ -8,7 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import isnan
 from pathlib import Path
+from threading import Thread
 from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
@@ -16,41 +18,24 @@ import httpx
 import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
-from pydantic import TypeAdapter
 
 from conftest import Listener
 from dev.bench import run as bench
 from dev.bench.load import TURN, TURNS, Figures, NotMeasured, request
+from dev.bench.workloads import NUMBER, WORKLOADS, identifier
 from dev.postgres import Embedded
-from wire.types import Ulid
 
 RATES = {
-    "GET": 1000,
-    "GET, 304": 1500,
-    "PUT": 100,
-    "floor": 2000,
-    "pgbench select": 4000,
+    **{name: 1000 + 100 * row for row, name in enumerate(WORKLOADS)},
+    "floor": 4000,
+    "pgbench select": 2000,
     "pgbench update": 50,
 }
 TAKEN: bench.Taken = {
-    (name, connections): [Figures(connections * rate, 1.5, 20.25)]
+    (name, connections): [Figures(connections * rate, 1.5, 20.25, 250.4)]
     for connections in bench.CONNECTIONS
     for name, rate in RATES.items()
 }
-
-
-def test_documents_are_of_about_1500_bytes_and_differ() -> None:
-    texts = {bench.document(number, "1") for number in bench.NUMBERS}
-    assert len(texts) == len(bench.NUMBERS) == 1000
-    assert all(1400 < len(text) < 1700 for text in texts)
-    assert json.loads(bench.document(1000, "7"))["turn"] == "7"
-
-
-def test_the_id_of_a_document_is_a_ulid_of_its_own() -> None:
-    ids = {bench.identifier(number) for number in bench.NUMBERS}
-    assert len(ids) == 1000
-    for found in ids:
-        TypeAdapter(Ulid).validate_python(found)
 
 
 def one_line(sql: str) -> str:
@@ -86,10 +71,10 @@ def test_after_a_statement_was_taken_the_database_is_asked_again(listener: Liste
 
 def test_a_script_runs_the_statement_for_any_document_with_another_turn() -> None:
     first, second, *rest = bench.script("select\n  1").splitlines()
-    assert first == "\\set number random(1000, 1999)"
+    assert first == "\\set number random(2000, 2999)"
     assert second == f"\\set the_turn random({TURNS[0]}, {TURNS[1]})"
     assert rest == ["select", "  1;"]
-    assert (bench.NUMBER, TURN) == (":number", ":the_turn")
+    assert (NUMBER, TURN) == (":number", ":the_turn")
 
 
 def program(folder: Path, python: str) -> Path:
@@ -180,15 +165,32 @@ def test_the_database_is_made_anew_and_dropped_at_the_end(
     session.close.assert_called_once()
 
 
-def test_a_conditional_get_names_the_revision_of_its_document(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session = MagicMock()
-    session.cursor().__enter__().__iter__.return_value = iter([("A", 7), ("B", 12)])
-    monkeypatch.setattr(psycopg2, "connect", lambda dsn: session)
-    assert bench.conditional("dbname=x") == [
-        request("GET", "/api/v1/configurations/A", 'If-None-Match: "7"'),
-        request("GET", "/api/v1/configurations/B", 'If-None-Match: "12"'),
+def test_a_conditional_get_names_the_entity_tag_of_its_answer() -> None:
+    class Tagged(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("ETag", f'"tag of {self.path}"')
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tagged) as server:
+        serving = Thread(target=server.serve_forever, args=[0.01])
+        serving.start()
+        try:
+            gets = [request("GET", "/a?b=c"), request("GET", "/d")]
+            found = bench.conditional(server.server_port, gets)
+        finally:
+            server.shutdown()
+            serving.join()
+    assert found == [
+        request("GET", "/a?b=c", 'If-None-Match: "tag of /a?b=c"'),
+        request("GET", "/d", 'If-None-Match: "tag of /d"'),
     ]
 
 
@@ -197,8 +199,9 @@ def test_an_app_is_served_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) 
     ports = list[int]()
 
     def use() -> None:
-        with bench.serving("dev.bench.floor:app") as port:
+        with bench.serving("dev.bench.floor:app") as (port, process):
             ports.append(port)
+            os.kill(process, 0)  # it is there
             assert httpx.get(f"http://127.0.0.1:{port}/1").content == b"{}"
             raise NotMeasured
 
@@ -227,63 +230,70 @@ def test_service_floor_and_pgbench_are_measured_where_they_are(
         yield "dbname=bench"
 
     @contextmanager
-    def serving(app: str, **environment: str) -> Iterator[int]:
+    def serving(app: str, **environment: str) -> Iterator[bench.Server]:
         started[app] = environment
-        yield len(started)
+        yield bench.Server(len(started), 10 * len(started))
 
-    def load(port: int, requests: list[bytes], *more: object) -> list[float]:
-        measured.append((port, requests, *more))
+    def conditional(port: int, gets: list[bytes]) -> list[bytes]:
+        return [b"those of", b"%d" % port, gets[0]]
+
+    def load(*given: object) -> list[float]:
+        measured.append(given)
         return [1.0]
 
     def pgbench(*given: object) -> list[float]:
         measured.append(given)
         return [1.0]
 
-    for stand_in in (filled_database, serving, load, pgbench):
+    def used(process: int, database: str) -> tuple[float, float]:
+        assert database == "bench"
+        return process * len(measured), len(measured)
+
+    for stand_in in (filled_database, serving, conditional, load, pgbench, used):
         monkeypatch.setattr(bench, stand_in.__name__, stand_in)
     monkeypatch.setattr(bench, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(bench, "pgbench_program", lambda: "pgbench")
-    monkeypatch.setattr(bench, "conditional", lambda dsn: [b"those of", dsn])
     monkeypatch.setattr(bench, "CONNECTIONS", (16,))
-    assert list(bench.measured(1, 3)) == [(name, 16) for name in RATES]
+    taken = bench.measured(1, 3)
+    assert list(taken) == [(name, 16) for name in RATES]
+    assert taken["GET", 16] == [Figures(1 / 3, 1000, 1000, 10e6, 1e6)]
+    assert taken["floor", 16] == [Figures(1 / 3, 1000, 1000, 20e6, 1e6)]
+    assert all(isnan(time) for time in taken["pgbench select", 16][0][3:])
 
     own = {"DATABASE_URL": "dbname=bench", "DATABASE_DIRECT_URL": "dbname=bench"}
     assert started == {"main:app": own | {"API_TOKENS": ""}, "dev.bench.floor:app": {}}
-    get, not_modified, put, floor, select, update = measured
-    assert (get[0], *get[2:]) == (put[0], *put[2:]) == (1, 200, 16, 3)
-    assert not_modified == (1, [b"those of", "dbname=bench"], 304, 16, 3)
+    *services, floor, select, update = measured
+    for workload, given in zip(WORKLOADS.values(), services, strict=True):
+        requests = workload.requests()
+        if workload.status == 304:
+            requests = [b"those of", b"1", requests[0]]
+        assert given == (1, requests, workload.status, 16, 3)
     assert (floor[0], *floor[2:]) == (2, 200, 16, 3)
-    for requests, method in ((get[1], b"GET"), (put[1], b"PUT")):
-        assert isinstance(requests, list)
-        assert len(set(requests)) == 1000
-        assert all(one.startswith(method + b" /api/v1/configurations/0BENCH") for one in requests)
-        assert all((TURN.encode() in one) == (method == b"PUT") for one in requests)
     for (name, dsn, sql, *rest), turned in ((select, False), (update, True)):
         assert (name, dsn, *rest) == ("pgbench", "dbname=bench", 3, 16)
         assert isinstance(sql, str)
-        assert f"'{bench.identifier(bench.NUMBER)}'" in sql
+        assert f"'{identifier(NUMBER)}'" in sql
         assert (TURN in sql) == turned
 
 
 def test_all_take_turns_in_each_round(capsys: pytest.CaptureFixture[str]) -> None:
     calls = list[tuple[str, int]]()
 
-    def measure(name: str) -> Callable[[int], list[float]]:
-        def taking(connections: int) -> list[float]:
+    def measure(name: str) -> Callable[[int], Figures]:
+        def taking(connections: int) -> Figures:
             calls.append((name, connections))
-            return [0.001 * len(calls)] * 10
+            return Figures(len(calls), 1, 1)
 
         return taking
 
-    taken = bench.in_turns({"a": measure("a"), "b": measure("b")}, 2, 5)
-    turns = [("a", 16), ("b", 16), ("a", 64), ("b", 64)]
+    taken = bench.in_turns({"a": measure("a"), "b": measure("b")}, 2)
+    turns = [(name, connections) for connections in (1, 16, 64) for name in ("a", "b")]
     assert calls == turns * 2
-    assert [one.p50 for one in taken["b", 16]] == pytest.approx([2, 6])
-    assert {one.rate for rounds in taken.values() for one in rounds} == {2}
+    assert [one.rate for one in taken["b", 1]] == [2, 8]
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == "round 1 of 2: a, 16 connections"
+    assert told[0] == "round 1 of 2: a, 1 connections"
     assert told[-1] == "round 2 of 2: b, 64 connections"
-    assert len(told) == 8
+    assert len(told) == 12
 
 
 @pytest.mark.parametrize("option", ["--rounds", "--seconds"])
@@ -314,26 +324,34 @@ def test_on_a_terminal_progress_stays_on_its_line(
 
 def test_the_table_has_the_medians_and_the_parts_of_the_limits() -> None:
     head, *lines = bench.table(TAKEN).splitlines()
+    figures = ("requests/s", "p50 ms", "p99 ms", "server us", "postgres us")
     assert re.split(r"\s{2,}", head) == [
-        *("workload", "connections", "requests/s", "p50 ms", "p99 ms", "of floor", "of pgbench")
+        *("workload", "connections", *figures, "of floor", "of pgbench")
     ]
-    assert [re.split(r"\s{2,}", line) for line in lines[:6]] == [
-        ["GET", "16", "16,000", "1.50", "20.25", "0.50", "0.25"],
-        ["GET, 304", "16", "24,000", "1.50", "20.25", "0.75", "0.38"],
-        ["PUT", "16", "1,600", "1.50", "20.25", "0.05", "2.00"],
-        ["floor", "16", "32,000", "1.50", "20.25"],
-        ["pgbench select", "16", "64,000", "1.50", "20.25"],
-        ["pgbench update", "16", "800", "1.50", "20.25"],
-    ]
-    assert len(lines) == len(TAKEN)
-    assert {len(line) for line in (*lines[:3], *lines[6:9])} == {len(head)}
+    cells = {(name, connections): rest for name, connections, *rest in map(split, lines)}
+    always = ["1.50", "20.25", "250", "-"]
+    assert cells["GET", "16"] == ["16,000", *always, "0.25", "0.50"]
+    assert cells["GET, 304", "64"] == ["70,400", *always, "0.28", "0.55"]
+    assert cells["PUT", "1"] == ["1,900", *always, "0.47", "38.00"]
+    assert cells["config, 3 layers, 304", "1"] == ["1,600", *always, "0.40"]
+    assert cells["floor", "1"] == ["4,000", *always]
+    assert cells["pgbench update", "64"] == ["3,200", *always]
+    assert len(cells) == len(lines) == len(TAKEN)
+    # As wide as the head, where there is a figure for each column.
+    assert {len(line) for line in lines if len(split(line)) == 9} == {len(head)}
 
 
-def test_each_workload_is_plotted_beside_its_limits() -> None:
+def split(line: str) -> list[str]:
+    """The cells of a line of the table."""
+    return re.split(r"\s{2,}", line)
+
+
+def test_each_workload_is_plotted_beside_its_limits_with_the_most_connections() -> None:
     groups = bench.groups(TAKEN)
-    assert len(groups) == 6
-    assert groups["GET, 16 connections"] == {"service": 16e3, "floor": 32e3, "pgbench": 64e3}
-    assert groups["PUT, 64 connections"] == {"service": 6400, "floor": 128e3, "pgbench": 3200}
+    assert list(groups) == list(WORKLOADS)
+    assert groups["GET"] == {"service": 64e3, "floor": 256e3, "pgbench": 128e3}
+    assert groups["PUT"] == {"service": 64 * 1900, "floor": 256e3, "pgbench": 3200}
+    assert groups["config"] == {"service": 64 * 1400, "floor": 256e3}
 
 
 @pytest.fixture
@@ -362,10 +380,8 @@ def test_what_was_measured_is_printed_and_plotted(
     assert plot.stat().st_size < 10_000
     drawn = ElementTree.fromstring(plot.read_text())  # noqa: S314 - our own
     told = " ".join(drawn.itertext())
-    for name, limits in bench.LIMITS.items():
-        for one in (name, *limits):
-            for connections in bench.CONNECTIONS:
-                assert f"{connections * RATES[one]:,} " in told
+    assert "Requests per second, 64 connections" in told
+    assert all(f"{64 * rate:,} " in told for rate in RATES.values())
 
 
 def interrupt() -> None:
