@@ -248,7 +248,7 @@ def test_a_client_that_hangs_up_ends_the_handler_that_waits() -> None:
 
 
 def test_what_goes_on_behind_a_complete_answer_is_not_ended() -> None:
-    ended = []
+    ended = list[bool]()
 
     async def app(scope: Scope, _: Receive, __: Send) -> None:
         scope["status"] = 200  # as `accompany` does
