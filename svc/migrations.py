@@ -117,7 +117,10 @@ def migrate(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
 
 def _connect(dsn: str) -> connection:
     name = "config-service migrations"
-    database = psycopg2.connect(dsn, connect_timeout=5, fallback_application_name=name)
+    try:
+        database = psycopg2.connect(dsn, connect_timeout=5, fallback_application_name=name)
+    except UnicodeDecodeError as error:  # a refusal in the server's language and encoding
+        raise psycopg2.OperationalError(error.object.decode(errors="replace")) from None
     database.autocommit = True
     return database
 
