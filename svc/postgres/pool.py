@@ -30,7 +30,7 @@ from postgres.errors import (
 )
 
 # Of the time that a request has (DATABASE_TIMEOUT_SECONDS), as parts of it:
-SPENT = 0.05  # the most for which the time-outs of the connection still do
+SPENT = 0.05  # with no more spent before, the time-outs of the connection will do
 LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is sent
 ALONE = 1 - LEFT  # the time-outs of the connection: PostgreSQL gives up first, its word is certain
 
@@ -257,13 +257,13 @@ class Pool:
                 if not hung_up(idle):
                     return idle
                 idle.close()
-            # One that nobody waits for any more counts as one of the connections too.
+            # One whose statement gave up is taken over: there are no more than there are places.
             opening = self._left_opening.pop() if self._left_opening else None
             opening = opening or self._tasks.start(self._open())
             try:
                 await asyncio.shield(opening)
             except asyncio.CancelledError:
-                # It goes on: where a host is silent, it may take longer than a statement.
+                # It goes on: where a host is silent, it may take longer than a statement has.
                 self._left_opening.add(opening)
                 opening.add_done_callback(self._left_opening.discard)
                 raise
