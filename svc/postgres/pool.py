@@ -75,11 +75,15 @@ class _Line:
         self._refusal, self._refused_until = "", -inf
 
     @asynccontextmanager
-    async def place(self, most: float = inf) -> AsyncIterator[None]:
-        """Lets in for the time of the block. Raises Overloaded where `most` wait already."""
+    async def place(self, most: float = inf, *, optional: bool = False) -> AsyncIterator[None]:
+        """Lets in for the time of the block. Where `most` wait already, it raises Overloaded, or
+        does without a place that is `optional`."""
         came_at = _now()
         if self._places.locked() and self._waiting >= most:
-            raise Overloaded("The service is full.")
+            if not optional:
+                raise Overloaded("The service is full.")
+            yield
+            return
         self._waiting += 1
         try:
             await self._places.acquire()
@@ -131,8 +135,9 @@ class Pool:
     ) -> list[Row]:
         """The rows of a statement that may be repeated; `spent` seconds of its time have passed.
 
-        With `in_turn` it waits for its turn. That of a patient request does too, and its time
-        begins only then. Raises what `errors` says, or psycopg2's own error.
+        With `in_turn` it waits for its turn, unless as many do as the queue holds. That of a
+        patient request does always, and its time begins only then. Raises what `errors` says, or
+        psycopg2's own error.
         """
         key = (sql, repr(values), in_turn, patient.get())
         reading = self._queued_reads.get(key)
@@ -140,11 +145,9 @@ class Pool:
             statement = _Statement(sql, values, _now() + self.seconds - spent, key=key)
             if patient.get():
                 serving = self._patiently(statement)
-            elif in_turn:
-                turn = self._turns.place(self._queue_size)
-                serving = self._serve(statement, self._connections.place(), turn)
             else:
-                serving = self._serve(statement, self._connections.place(self._queue_size))
+                turn = self._turns.place(self._queue_size, optional=True) if in_turn else None
+                serving = self._serve(statement, self._connections.place(self._queue_size), turn)
             reading = self._queued_reads[key] = self._tasks.start(serving)
             reading.add_done_callback(partial(self._dequeue, key))
         # Whoever joins a read that has not begun sees what a read of its own would see.
