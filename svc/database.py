@@ -49,7 +49,7 @@ async def read_batched(sql: str, values: Values) -> Row | None:
 async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:
     """The rows of a statement that changes something; committed once this returns. History names
     the caller. Work that grows with the rows may take several time-outs. Raises OutcomeUnknown."""
-    statement = _statement(sql)
+    statement = Statement(sql, **_opened().caller()._asdict())
     given = {**(values or {}), **statement.caller}
     return await _opened().engine.pool.write(statement.by_actor(sql), given, timeouts=timeouts)
 
@@ -60,7 +60,8 @@ async def write_batched(sql: str, values: Values) -> Row | None:
     In the statement each name of `values` stands for a list, in which no id is twice. What is
     refused for one of them is refused for that one alone. Otherwise like `write`.
     """
-    return await _opened().engine.writes.ask(_statement(sql), values)
+    statement = Statement(sql, **_opened().caller()._asdict())
+    return await _opened().engine.writes.ask(statement, values)
 
 
 async def wait[T](
@@ -81,10 +82,6 @@ async def wait[T](
 def confined_to() -> str | None:
     """The name or id of the application that the caller is confined to, if any."""
     return _opened().caller().confined_to
-
-
-def _statement(sql: str) -> Statement:
-    return Statement(sql, **_opened().caller()._asdict())
 
 
 def stop_waiting() -> None:

@@ -117,7 +117,10 @@ def migrate(dsn: str, folder: Path = FOLDER) -> Iterator[str]:
 
 def _connect(dsn: str) -> connection:
     name = "config-service migrations"
-    database = psycopg2.connect(dsn, connect_timeout=5, fallback_application_name=name)
+    try:
+        database = psycopg2.connect(dsn, connect_timeout=5, fallback_application_name=name)
+    except UnicodeDecodeError as error:  # a refusal in the server's language and encoding
+        raise psycopg2.OperationalError(error.object.decode(errors="replace")) from None
     database.autocommit = True
     return database
 
@@ -211,19 +214,14 @@ def missing(applied: Iterable[str]) -> list[str]:
     return [name for name in _names() if name not in done]
 
 
-def are_applied(database: connection) -> bool:
-    """Whether none is missing."""
-    return not missing(name for name, _, _ in applied(database).values())
-
-
 def obstacle(dsn: str) -> str | None:
     """Why the service is not ready, in a line; None where it is."""
     try:
         with closing(_connect(dsn)) as database:
-            ready = are_applied(database)
+            names = [name for name, _, _ in applied(database).values()]
     except psycopg2.Error as error:
         return _first_line(error)
-    return None if ready else "a migration is pending: run `python -m migrations`"
+    return "a migration is pending: run `python -m migrations`" if missing(names) else None
 
 
 def _first_line(error: MigrationError | psycopg2.Error) -> str:

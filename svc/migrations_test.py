@@ -468,15 +468,16 @@ def test_a_newer_database_is_in_nobody_s_way(database: Database) -> None:
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ("connection to h failed\n\tIs the server running?\n", "connection to h failed"),
-        ("", "the connection was lost"),
+        (b"connection to h failed\n\tIs the server running?\n", "connection to h failed"),
+        (b"", "the connection was lost"),
+        ("le mot de passe a échoué\n".encode("latin-1"), "le mot de passe a �chou�"),
     ],
 )
 def test_a_database_out_of_reach_is_in_the_way_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, said: str, line: str
+    monkeypatch: pytest.MonkeyPatch, said: bytes, line: str
 ) -> None:
     def connect(*_: object, **__: object) -> None:
-        raise psycopg2.OperationalError(said)
+        raise psycopg2.OperationalError(said.decode())
 
     monkeypatch.setattr(psycopg2, "connect", connect)
     assert migrations.obstacle("dsn") == line

@@ -42,7 +42,7 @@ class Endings:
         assert task is not None  # noqa: S101 - an ASGI server calls from a task
         self._in_flight.add(task)
         if scope.get("method") == "GET" and b"prefer" in dict(scope["headers"]):
-            listening = asyncio.create_task(_cancel_when_gone(task, receive))
+            listening = asyncio.create_task(_cancel_when_gone(task, scope, receive))
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
@@ -51,7 +51,10 @@ class Endings:
                 raise
             task.uncancel()
             if not gone:
-                answer = problem(503, "The service is stopping.", headers={"Retry-After": "1"})
+                detail = "The service is stopping."
+                if scope["method"] != "GET":  # the database may be at it, and goes on
+                    detail += " Whether a change was made is unknown."
+                answer = problem(503, detail, headers={"Retry-After": "1"})
                 await answer(scope, receive, send)
         finally:
             self._in_flight.discard(task)
@@ -81,8 +84,10 @@ class Endings:
             task.cancel()
 
 
-async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
+async def _cancel_when_gone(task: asyncio.Task[None], scope: Scope, receive: Receive) -> None:
     # An ASGI server says so only in answer to `receive`, which a waiting handler does not call.
     while (await receive())["type"] != "http.disconnect":
         pass
-    task.cancel()
+    # It says the same once the answer is complete, while background tasks may be under way.
+    if "status" not in scope:
+        task.cancel()

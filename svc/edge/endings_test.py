@@ -45,13 +45,13 @@ class Service:
                 await asyncio.Event().wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def ask(self, path: str) -> list[Message]:
+    async def ask(self, path: str, method: str = "GET") -> list[Message]:
         sent: list[Message] = []
 
         async def send(message: Message) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+        scope = {"type": "http", "method": method, "path": path, "headers": []}
         await self.app(scope, receive, send)
         task = asyncio.current_task()
         assert task is not None
@@ -125,6 +125,20 @@ def test_what_is_in_flight_when_the_time_is_over_is_told_to_come_back() -> None:
         assert headers[b"retry-after"] == b"1"
         assert headers[b"content-type"] == b"application/problem+json"
         assert b"stopping" in body["body"]
+
+    during(scenario, seconds=0)
+
+
+@pytest.mark.parametrize(("method", "is_unknown"), [("GET", False), ("PUT", True)])
+def test_who_asked_for_a_change_is_told_that_its_outcome_is_unknown(
+    method: str, is_unknown: bool
+) -> None:
+    async def scenario(service: Service) -> None:
+        request = asyncio.create_task(service.ask("/hangs", method))
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        _, body = await request
+        assert (b"unknown" in body["body"]) is is_unknown
 
     during(scenario, seconds=0)
 
@@ -231,6 +245,21 @@ def test_a_client_that_hangs_up_ends_the_handler_that_waits() -> None:
     client = Client("http.request", "http.disconnect")
     listened(app, http("GET", WAITING), client)
     assert (ended, client.received) == ([True], [])
+
+
+def test_what_goes_on_behind_a_complete_answer_is_not_ended() -> None:
+    ended = list[bool]()
+
+    async def app(scope: Scope, _: Receive, __: Send) -> None:
+        scope["status"] = 200  # as `accompany` does
+        client.messages.append("http.disconnect")  # as uvicorn does
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        ended.append(True)
+
+    client = Client()
+    listened(app, http("GET", WAITING), client)
+    assert ended == [True]
 
 
 def test_a_client_that_stays_has_its_answer_and_is_listened_to_no_longer() -> None:

@@ -111,4 +111,5 @@ def install(level: str, form: str) -> Writer:
     for name, goes_on in {"uvicorn": True, "uvicorn.error": True, "uvicorn.access": False}.items():
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], goes_on
+        logger.setLevel(logging.NOTSET)
     return writer()

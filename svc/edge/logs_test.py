@@ -70,15 +70,17 @@ def bare() -> Iterator[None]:
     """The loggers as uvicorn leaves them to the app, and afterwards as they were."""
     root, loggers = logging.getLogger(), [logging.getLogger(name) for name in LOGGERS]
     level, handlers = root.level, root.handlers
-    before = [(logger.handlers, logger.propagate) for logger in loggers]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     root.handlers = []
     for logger in loggers:
         logger.handlers, logger.propagate = [logging.StreamHandler()], False
+        logger.setLevel("INFO")
     yield
     root.setLevel(level)
     root.handlers = handlers
-    for logger, (own, propagate) in zip(loggers, before, strict=True):
+    for logger, (own, propagate, level) in zip(loggers, before, strict=True):
         logger.handlers, logger.propagate = own, propagate
+        logger.setLevel(level)
 
 
 def install(level: str, form: str) -> None:
@@ -121,7 +123,8 @@ def test_uvicorn_s_own_line_of_a_request_is_silenced(
 @pytest.mark.usefixtures("bare")
 def test_what_is_below_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
     install("WARNING", "text")
-    logging.getLogger("config_service").info("below")
+    for name in ("uvicorn.error", "config_service"):
+        logging.getLogger(name).info("below")
     assert written(capfd) == []
 
 

@@ -84,7 +84,9 @@ class Registry:
         self._file = own.open("x+b", buffering=0)
         # The lock says that the process lives: it goes with the process, however that ends.
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._file.seek(self._file.truncate(8 * NUMBERS))
+        # Written and not only made so long: on a disk that is full the start fails, and not the
+        # first request that counts, by SIGBUS.
+        self._file.write(bytes(8 * NUMBERS))
         self._numbers = memoryview(mmap(self._file.fileno(), 8 * NUMBERS)).cast("d")
         self._series = dict[tuple[str, Labels], int]()
         self._end = 0

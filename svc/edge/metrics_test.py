@@ -390,6 +390,11 @@ def test_the_version_is_told_again_by_the_process_that_follows_an_ended_one(fami
         assert told == ['config_service_build_info{version="1.2.3"} 1']
 
 
+def test_the_numbers_have_their_place_on_the_disk_from_the_start(counting: Family) -> None:
+    [file] = counting.tmp.glob("*/*.values")
+    assert 512 * file.stat().st_blocks >= 8 * metrics.NUMBERS
+
+
 def test_the_folder_is_the_owner_s_alone(counting: Family) -> None:
     [folder] = counting.tmp.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700

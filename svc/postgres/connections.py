@@ -72,8 +72,7 @@ def by_host(dsn: str) -> Iterator[str]:
     """A DSN for each host of `dsn`, in their order."""
     parts = parse_dsn(dsn)
     lists = {name: parts[name].split(",") for name in ("host", "hostaddr", "port") if name in parts}
-    hosts = max([len(lists.get(name, "1")) for name in ("host", "hostaddr")])
-    for number in range(hosts):
+    for number in range(max(len(lists.get(name, [""])) for name in ("host", "hostaddr"))):
         # One port may stand for all of the hosts.
         own = {name: given[number % len(given)] for name, given in lists.items()}
         yield make_dsn(dsn, **own)

@@ -3,6 +3,7 @@
 Nothing of this can be stale: each read asks PostgreSQL for the `tag` of the answer as it is now.
 """
 
+import asyncio
 import sys
 from collections import OrderedDict
 from typing import NamedTuple
@@ -12,19 +13,17 @@ from postgres.batching import Batcher, Statement
 from postgres.connections import Row, Values
 from postgres.pool import Pool
 
-ENTRY_BYTES = 1_000  # what an answer takes beside its text, at most
+ENTRY_BYTES = 1_000  # what an answer takes beside its text and that of its question, at most
+
+type Question = tuple[object, ...]
 
 
 class Answer(NamedTuple):
-    """The `body` that was answered with this `tag`."""
+    """The `body` that was answered with this `tag`; with its question it takes `size` bytes."""
 
     tag: object
     body: str
-
-    @property
-    def size(self) -> int:
-        """The bytes that it takes in memory."""
-        return sys.getsizeof(self.body) + ENTRY_BYTES
+    size: int
 
 
 class Memory:
@@ -33,7 +32,7 @@ class Memory:
     def __init__(self, reads: Batcher, pool: Pool, most_bytes: int, metrics: Metrics) -> None:
         self._reads, self._pool, self._metrics = reads, pool, metrics
         self._most_bytes, self._bytes = most_bytes, 0
-        self._answers = OrderedDict[object, Answer]()
+        self._answers = OrderedDict[Question, Answer]()
 
     async def read(self, statement: Statement, values: Values) -> Row | None:
         """The row whose `id` is that of `values`, with its `body`.
@@ -45,20 +44,23 @@ class Memory:
         question = (statement.sql, statement.confined_to, *values.values())
         remembered = self._answers.get(question)
         given = {**values, "known": remembered and remembered.tag}
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         row = await self._reads.ask(statement, given)
         if row is None:
             return None
         if complete := self._complete(question, remembered, row):
             return complete
         # By now it may have changed or gone.
-        rows = await self._pool.read(statement.sql, statement.in_lists([given]), in_turn=True)
+        alone, spent = statement.in_lists([given]), loop.time() - began
+        rows = await self._pool.read(statement.sql, alone, spent, in_turn=True)
         return self._complete(question, remembered, rows[0]) if rows else None
 
-    def _complete(self, question: object, remembered: Answer | None, row: Row) -> Row | None:
+    def _complete(self, question: Question, remembered: Answer | None, row: Row) -> Row | None:
         """The row with its body, which is the remembered one where that has its tag; None where it
         was left out for its size."""
         if row["body"] is not None:
-            self._remember(question, Answer(row["tag"], row["body"]))
+            self._remember(question, row["tag"], row["body"])
             return row
         if remembered is None or remembered.tag != row["tag"]:
             return None
@@ -67,10 +69,12 @@ class Memory:
         self._metrics.add("answers_reused_total")
         return {**row, "body": remembered.body}
 
-    def _remember(self, question: object, answer: Answer) -> None:
+    def _remember(self, question: Question, tag: object, body: str) -> None:
+        _, *own = question  # but for the statement's text, which all questions share
+        size = sum(map(sys.getsizeof, (*own, tag, body)), ENTRY_BYTES)
         before = self._answers.pop(question, None)
-        change = answer.size - (before.size if before else 0)
-        self._answers[question] = answer
+        change = size - (before.size if before else 0)
+        self._answers[question] = Answer(tag, body, size)
         while self._bytes + change > self._most_bytes:
             _, oldest = self._answers.popitem(last=False)
             change -= oldest.size

@@ -1,5 +1,4 @@
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ class Database(Batcher, Pool):
         self.answers = dict[str, tuple[object, str]]()
         self.printed = list[str]()
         self.alone = 0
+        self.spent = 0.0
 
     def row(self, id: str, known: object, most: int) -> Row | None:
         """The row of an id, as PostgreSQL would make it."""
@@ -35,9 +35,12 @@ class Database(Batcher, Pool):
         """The row of a batch."""
         return self.row(values["id"], values["known"], 10)
 
-    async def read(self, sql: str, values: Values, *_: Any, in_turn: bool = False) -> list[Row]:
+    async def read(
+        self, sql: str, values: Values, spent: float = 0, *, in_turn: bool = False
+    ) -> list[Row]:
         """The row of a batch of one."""
         self.alone += in_turn
+        self.spent = spent
         row = self.row(values["id"][0], values["known"][0], 1000)
         return [row] if row else []
 
@@ -115,12 +118,12 @@ def test_what_goes_before_it_is_read_alone_is_gone(database: Database, counts: C
 def test_what_was_used_least_is_forgotten_and_the_memory_stays_in_its_bounds(
     database: Database, counts: Counts
 ) -> None:
-    memory = remember(database, counts, most_bytes=3 * (ENTRY_BYTES + 100))
+    memory = remember(database, counts, most_bytes=3 * (ENTRY_BYTES + 200))
     for one in "abcd":
         database.answers[one] = 1, one
         read(memory, one)
         read(memory, "a")
-        assert counts.added["answers_remembered_bytes",] <= 3 * (ENTRY_BYTES + 100)
+        assert counts.added["answers_remembered_bytes",] <= 3 * (ENTRY_BYTES + 200)
     database.printed.clear()
     for one in "acdb":
         read(memory, one)
@@ -137,3 +140,32 @@ def test_what_is_larger_than_the_memory_is_not_remembered(
         assert [read(memory, "a"), read(memory, "a")] == ["one"] * 2
         assert database.printed == ["one"] * 2
         assert counts.added["answers_remembered_bytes",] == 0
+
+
+def test_a_question_that_is_longer_than_its_answer_counts_too(
+    database: Database, counts: Counts
+) -> None:
+    memory = remember(database, counts, most_bytes=100_000)
+    long = ["a" * 60_000, "b" * 60_000]
+    for one in long:
+        database.answers[one] = 1, "one"
+        read(memory, one)
+    assert counts.added["answers_remembered_bytes",] > 60_000
+    read(memory, long[0])
+    assert database.printed == ["one"] * 3
+
+
+def test_what_is_read_alone_has_the_time_that_the_batch_left(
+    database: Database, counts: Counts
+) -> None:
+    class Slow(Database):
+        async def ask(self, statement: Statement, values: Values) -> Row | None:
+            loop = asyncio.get_running_loop()
+            time = loop.time
+            loop.time = lambda: time() + 3  # type: ignore[method-assign]
+            return await super().ask(statement, values)
+
+    slow = Slow()
+    slow.answers["a"] = 1, "a large one"
+    assert read(remember(slow, counts), "a") == "a large one"
+    assert 3 <= slow.spent < 4

@@ -30,7 +30,7 @@ from postgres.errors import (
 )
 
 # Of the time that a request has (DATABASE_TIMEOUT_SECONDS), as parts of it:
-SPENT = 0.05  # the most for which the time-outs of the connection still do
+SPENT = 0.05  # with no more spent before, the time-outs of the connection will do
 LEFT = 0.1  # what PostgreSQL's last word needs to arrive; with less, nothing is sent
 ALONE = 1 - LEFT  # the time-outs of the connection: PostgreSQL gives up first, its word is certain
 
@@ -75,11 +75,15 @@ class _Line:
         self._refusal, self._refused_until = "", -inf
 
     @asynccontextmanager
-    async def place(self, most: float = inf) -> AsyncIterator[None]:
-        """Lets in for the time of the block. Raises Overloaded where `most` wait already."""
+    async def place(self, most: float = inf, *, optional: bool = False) -> AsyncIterator[None]:
+        """Lets in for the time of the block. Where `most` wait already, it raises Overloaded, or
+        does without a place that is `optional`."""
         came_at = _now()
         if self._places.locked() and self._waiting >= most:
-            raise Overloaded("The service is full.")
+            if not optional:
+                raise Overloaded("The service is full.")
+            yield
+            return
         self._waiting += 1
         try:
             await self._places.acquire()
@@ -131,8 +135,9 @@ class Pool:
     ) -> list[Row]:
         """The rows of a statement that may be repeated; `spent` seconds of its time have passed.
 
-        With `in_turn` it waits for its turn. That of a patient request does too, and its time
-        begins only then. Raises what `errors` says, or psycopg2's own error.
+        With `in_turn` it waits for its turn, unless as many do as the queue holds. That of a
+        patient request does always, and its time begins only then. Raises what `errors` says, or
+        psycopg2's own error.
         """
         key = (sql, repr(values), in_turn, patient.get())
         reading = self._queued_reads.get(key)
@@ -140,11 +145,9 @@ class Pool:
             statement = _Statement(sql, values, _now() + self.seconds - spent, key=key)
             if patient.get():
                 serving = self._patiently(statement)
-            elif in_turn:
-                turn = self._turns.place(self._queue_size)
-                serving = self._serve(statement, self._connections.place(), turn)
             else:
-                serving = self._serve(statement, self._connections.place(self._queue_size))
+                turn = self._turns.place(self._queue_size, optional=True) if in_turn else None
+                serving = self._serve(statement, self._connections.place(self._queue_size), turn)
             reading = self._queued_reads[key] = self._tasks.start(serving)
             reading.add_done_callback(partial(self._dequeue, key))
         # Whoever joins a read that has not begun sees what a read of its own would see.
@@ -257,13 +260,13 @@ class Pool:
                 if not hung_up(idle):
                     return idle
                 idle.close()
-            # One that nobody waits for any more counts as one of the connections too.
+            # One whose statement gave up is taken over: there are no more than there are places.
             opening = self._left_opening.pop() if self._left_opening else None
             opening = opening or self._tasks.start(self._open())
             try:
                 await asyncio.shield(opening)
             except asyncio.CancelledError:
-                # It goes on: where a host is silent, it may take longer than a statement.
+                # It goes on: where a host is silent, it may take longer than a statement has.
                 self._left_opening.add(opening)
                 opening.add_done_callback(self._left_opening.discard)
                 raise

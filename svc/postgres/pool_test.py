@@ -583,6 +583,18 @@ async def test_no_more_large_answers_wait_for_their_turn_than_the_queue_holds(
         await asyncio.gather(*held, *asked, return_exceptions=True)
 
 
+async def test_a_large_answer_is_not_refused_because_many_that_are_patient_wait_for_their_turn(
+    opened: Open, backend: Backend
+) -> None:
+    backend.hold(1)
+    async with opened(size=2, queue=1) as one:
+        waiting = [patiently(one, 1), patiently(one, 2), patiently(one, 3)]
+        await until(backend.waiting)
+        assert await one.pool.read(PID, {}, in_turn=True)
+        backend.release(1)
+        await asyncio.gather(*waiting)
+
+
 async def test_when_the_service_stops_those_that_wait_for_a_turn_are_answered(
     opened: Open, backend: Backend
 ) -> None:

@@ -59,14 +59,6 @@ def matches(if_none_match: list[str] | None, tag: str) -> bool:
     return "*" in given or tag in given
 
 
-def known_revision(if_none_match: list[str] | None) -> int | None:
-    """The revision that If-None-Match names, if it names one alone."""
-    if if_none_match and len(if_none_match) == 1:
-        match = re.fullmatch('(?:W/)?"([1-9][0-9]{0,17})"', if_none_match[0])
-        return int(match[1]) if match else None
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Precondition:
     """What a change demands of the present revision (If-Match, RFC 9110 §13.1.1)."""

@@ -4,7 +4,7 @@ import pytest
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
-from wire.preconditions import EntityTags, Precondition, entity_tag, known_revision, matches
+from wire.preconditions import EntityTags, Precondition, entity_tag, matches
 
 entity_tags: TypeAdapter[list[str] | None] = TypeAdapter(EntityTags)
 
@@ -74,20 +74,6 @@ def test_if_none_match_matches_by_the_weak_comparison(tags: list[str]) -> None:
 @pytest.mark.parametrize("tags", [None, ['"6"'], ['"77"', 'W/"*"']])
 def test_if_none_match_matches_no_other_tag(tags: list[str] | None) -> None:
     assert not matches(tags, '"7"')
-
-
-@pytest.mark.parametrize(
-    ("tags", "revision"),
-    [
-        (['"7"'], 7),
-        (['W/"7"'], 7),
-        (['"' + "9" * 18 + '"'], 10**18 - 1),
-        *((tags, None) for tags in (None, ["*"], ['"a"'], ['"07"'], ['"0"'], ['"6"', '"7"'])),
-        (['"' + "9" * 19 + '"'], None),
-    ],
-)
-def test_if_none_match_may_name_one_revision(tags: list[str] | None, revision: int | None) -> None:
-    assert known_revision(tags) == revision
 
 
 def precondition(if_match: list[str] | None, *, required: bool = False) -> Precondition:
