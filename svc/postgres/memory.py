@@ -72,6 +72,8 @@ class Memory:
     def _remember(self, question: Question, tag: object, body: str) -> None:
         _, *own = question  # but for the statement's text, which all questions share
         size = sum(map(sys.getsizeof, (*own, tag, body)), ENTRY_BYTES)
+        if size > self._most_bytes:  # it would drive out all others
+            return
         before = self._answers.pop(question, None)
         change = size - (before.size if before else 0)
         self._answers[question] = Answer(tag, body, size)

@@ -28,7 +28,7 @@ from fastapi.routing import APIRoute, serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wire.documents import read_object
 
@@ -55,6 +55,8 @@ class ExactRoute(APIRoute):
         super().__init__(*arguments, **options)
         self._slashes = None if ":path}" in self.path else self.path.count("/")
         self._head = self.path.partition("{")[0]
+        if _is_plain(self):
+            self.app = _directly(self.get_route_handler())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Starlette's hook: spares the regular expression where the path cannot be it."""
@@ -67,6 +69,17 @@ class ExactRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's hook: what answers a request."""
         return _quick(self) if _is_plain(self) else _complete(self, super().get_route_handler())
+
+
+def _directly(handler: Handler) -> ASGIApp:
+    """Answers without the guard that Starlette puts around each route: the app's own has the same
+    handlers of exceptions."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
 
 
 def _is_plain(route: APIRoute) -> bool:
