@@ -12,19 +12,15 @@ from postgres.batching import Batcher, Statement
 from postgres.connections import Row, Values
 from postgres.pool import Pool
 
-ENTRY_BYTES = 1_000  # what an answer takes beside its text, at most
+ENTRY_BYTES = 1_000  # what an answer takes beside its texts and those of its question, at most
 
 
 class Answer(NamedTuple):
-    """The `body` that was answered with this `tag`."""
+    """The `body` that was answered with this `tag`, and the `size` of all that is kept for it."""
 
     tag: object
     body: str
-
-    @property
-    def size(self) -> int:
-        """The bytes that it takes in memory."""
-        return sys.getsizeof(self.body) + ENTRY_BYTES
+    size: int
 
 
 class Memory:
@@ -33,7 +29,7 @@ class Memory:
     def __init__(self, reads: Batcher, pool: Pool, most_bytes: int, metrics: Metrics) -> None:
         self._reads, self._pool, self._metrics = reads, pool, metrics
         self._most_bytes, self._bytes = most_bytes, 0
-        self._answers = OrderedDict[object, Answer]()
+        self._answers = OrderedDict[tuple[object, ...], Answer]()
 
     async def read(self, statement: Statement, values: Values) -> Row | None:
         """The row whose `id` is that of `values`, with its `body`.
@@ -54,11 +50,13 @@ class Memory:
         rows = await self._pool.read(statement.sql, statement.in_lists([given]), in_turn=True)
         return self._complete(question, remembered, rows[0]) if rows else None
 
-    def _complete(self, question: object, remembered: Answer | None, row: Row) -> Row | None:
+    def _complete(
+        self, question: tuple[object, ...], remembered: Answer | None, row: Row
+    ) -> Row | None:
         """The row with its body, which is the remembered one where that has its tag; None where it
         was left out for its size."""
         if row["body"] is not None:
-            self._remember(question, Answer(row["tag"], row["body"]))
+            self._remember(question, row["tag"], row["body"])
             return row
         if remembered is None or remembered.tag != row["tag"]:
             return None
@@ -67,7 +65,10 @@ class Memory:
         self._metrics.add("answers_reused_total")
         return {**row, "body": remembered.body}
 
-    def _remember(self, question: object, answer: Answer) -> None:
+    def _remember(self, question: tuple[object, ...], tag: object, body: str) -> None:
+        # The question as well, but for the SQL: a client can make it longer than the answer.
+        texts = (*question[1:], tag, body)
+        answer = Answer(tag, body, sum(map(sys.getsizeof, texts)) + ENTRY_BYTES)
         before = self._answers.pop(question, None)
         change = answer.size - (before.size if before else 0)
         self._answers[question] = answer

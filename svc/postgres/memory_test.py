@@ -115,16 +115,24 @@ def test_what_goes_before_it_is_read_alone_is_gone(database: Database, counts: C
 def test_what_was_used_least_is_forgotten_and_the_memory_stays_in_its_bounds(
     database: Database, counts: Counts
 ) -> None:
-    memory = remember(database, counts, most_bytes=3 * (ENTRY_BYTES + 100))
+    memory = remember(database, counts, most_bytes=3 * (ENTRY_BYTES + 200))
     for one in "abcd":
         database.answers[one] = 1, one
         read(memory, one)
         read(memory, "a")
-        assert counts.added["answers_remembered_bytes",] <= 3 * (ENTRY_BYTES + 100)
+        assert counts.added["answers_remembered_bytes",] <= 3 * (ENTRY_BYTES + 200)
     database.printed.clear()
     for one in "acdb":
         read(memory, one)
     assert database.printed == ["b"]
+
+
+def test_a_long_question_counts_too(database: Database, counts: Counts) -> None:
+    memory = remember(database, counts)
+    question = "a" * 100_000
+    database.answers[question] = "t" * 50_000, "one"
+    read(memory, question)
+    assert counts.added["answers_remembered_bytes",] > 150_000
 
 
 def test_what_is_larger_than_the_memory_is_not_remembered(
