@@ -61,8 +61,8 @@ migrate: db-up ## Apply the migrations that are pending
 run: migrate ## Serve on http://localhost:8000, or PORT=8001, reloading on change; Ctrl-C stops it
 	@reason=$$(svc/.venv/bin/python -c \
 		'import socket, sys; socket.create_server(("127.0.0.1", int(sys.argv[1])))' '$(PORT)' 2>&1) || { \
-		reason=$${reason##*Error: }; \
-		echo "Port $(PORT) cannot be used: $${reason%% (*}." \
+		reason=$${reason##*Error: }; reason=$${reason#*] }; reason=$${reason%% (*}; \
+		echo "Port $(PORT) cannot be used: $${reason%.}." \
 			"To take another: make run PORT=8001" >&2; exit 1; \
 	}
 	@echo "Starting the server"

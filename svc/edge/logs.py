@@ -10,6 +10,8 @@ from functools import cache
 from threading import Event, Thread
 from traceback import format_tb
 
+import psycopg2
+
 from edge import metrics
 
 STDERR = 2
@@ -24,8 +26,8 @@ LAST_SECONDS = 2.0
 class Lines(logging.Formatter):
     """Makes a line of JSON with `time` (RFC 3339, UTC), `level` and `message`, or one for a person.
 
-    Of an exception only its class and the places it passed are logged: its text may hold a
-    document.
+    Of an exception, JSON has only its class and the places it passed, because its text may hold a
+    document. A person is shown the text too, unless it is PostgreSQL's, which quotes documents.
     """
 
     def __init__(self, form: str) -> None:
@@ -36,13 +38,21 @@ class Lines(logging.Formatter):
         """The line, without its line feed."""
         at, level = datetime.fromtimestamp(record.created, UTC), record.levelname
         message = record.getMessage()
-        if record.exc_info and record.exc_info[0]:
-            kind, _, places = record.exc_info
-            message += f": {kind.__name__} at\n{''.join(format_tb(places))}"
+        if record.exc_info and record.exc_info[1]:
+            message += f": {self._told(record.exc_info[1])}"
         if not self._is_json:
             return f"{at:%H:%M:%S} {level:7} {message}"
         time = at.isoformat(timespec="milliseconds")
         return json.dumps({"time": time, "level": level, "message": message})
+
+    def _told(self, error: BaseException) -> str:
+        """What may be logged of an exception."""
+        named = type(error).__name__
+        if isinstance(error, psycopg2.Error):
+            named += f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
+        elif not self._is_json:
+            named += f": {error}"
+        return f"{named} at\n{''.join(format_tb(error.__traceback__))}"
 
 
 class Writer:

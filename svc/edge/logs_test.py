@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from edge import logs, metrics
@@ -55,14 +56,28 @@ def test_the_time_of_a_line_is_that_of_its_record_in_utc() -> None:
     assert Lines("text").format(one) == "01:46:40 WARNING some"
 
 
-@pytest.mark.parametrize("formatter", [Lines("json"), Lines("text")])
-def test_the_text_of_an_exception_is_never_told(formatter: logging.Formatter) -> None:
+def failed(error: Exception) -> logging.LogRecord:
     one = record("failed")
-    error = ValueError(SECRET)
-    one.exc_info = (ValueError, error, None)
-    line = formatter.format(one)
-    assert "failed" in line
-    assert SECRET not in line
+    one.exc_info = (type(error), error, None)
+    return one
+
+
+def test_an_exception_is_told_by_its_class_and_only_a_person_sees_its_text() -> None:
+    one = failed(ValueError("no such colour"))
+    assert json.loads(Lines("json").format(one))["message"] == "failed: ValueError at\n"
+    assert Lines("text").format(one).endswith("failed: ValueError: no such colour at\n")
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_the_text_of_postgresql_is_told_to_nobody(form: str) -> None:
+    with_code = type("IntegrityError", (psycopg2.IntegrityError,), {"pgcode": "23514"})
+    for error, told in [
+        (with_code(SECRET), "failed: IntegrityError (SQLSTATE 23514) at"),
+        (psycopg2.OperationalError(SECRET), "failed: OperationalError at"),
+    ]:
+        line = Lines(form).format(failed(error))
+        assert told in line
+        assert SECRET not in line
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Turns every error into problem details (RFC 9457)."""
 
 import logging
-import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -83,22 +82,16 @@ async def _refused(request: Request, error: HTTPException) -> JSONResponse:
 
 
 def catch(app: ASGIApp) -> ASGIApp:
-    """Answers 500 to every exception that nothing else has handled, and logs it.
-
-    The log has the exception's class and the places it passed, never its text: psycopg2's holds
-    values of the document.
-    """
+    """Answers 500 to every exception that nothing else has handled, and logs it; `logs.Lines` says
+    what of it may be told."""
 
     async def catching(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
-        except Exception as error:
+        except Exception:
             if scope["type"] != "http":
                 raise
-            kind, sqlstate = type(error).__name__, getattr(error, "pgcode", None)
-            named = f"{kind} (SQLSTATE {sqlstate})" if sqlstate else kind
-            places = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("unexpected %s at\n%s", named, places)
+            _log.exception("unexpected error")
             if "status" in scope:  # the answer has begun: the server can only cut the connection
                 raise ConnectionAbortedError from None
             answer = problem(500, "The service failed unexpectedly; the log says where.")

@@ -130,6 +130,14 @@ def test_what_was_used_least_is_forgotten_and_the_memory_stays_in_its_bounds(
     assert database.printed == ["b"]
 
 
+def test_a_long_question_counts_too(database: Database, counts: Counts) -> None:
+    memory = remember(database, counts)
+    question = "a" * 100_000
+    database.answers[question] = "t" * 50_000, "one"
+    read(memory, question)
+    assert counts.added["answers_remembered_bytes",] > 150_000
+
+
 def test_what_is_larger_than_the_memory_is_not_remembered(
     database: Database, counts: Counts
 ) -> None:
