@@ -14,11 +14,12 @@ MAKEFILE = HERE.parent / "Makefile"
 
 
 def make(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a target of the checkout at `home`."""
+    """Runs a target of the checkout at `home`, as if no `make` ran these tests."""
+    inherited = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     return subprocess.run(
         ["make", "--silent", "--no-print-directory", *arguments],
         cwd=home,
-        env=os.environ | environment,
+        env=inherited | environment,
         check=False,
         capture_output=True,
         text=True,
