@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         log.end()
 
     log = logs.install(settings.log_level, settings.log_format)
-    access.open_no_websockets()
+    access.ignore_upgrades()
     app = FastAPI(
         title="Config Service",
         version=VERSION,

@@ -1,5 +1,6 @@
 """Decides which requests are served: those with a token that allows it, and a few open paths."""
 
+import re
 from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,9 @@ from edge.problems import problem
 from edge.tokens import Token, hash_of
 
 APPLICATIONS = "/api/v1/applications"
+
+_UPGRADE = re.compile(rb"(?:\A|(?<=\n))upgrade(?=[ \t]*:)", re.IGNORECASE)
+_data_received = HttpToolsProtocol.data_received
 ANONYMOUS = Caller()
 
 # Who makes the request that is being answered; the database is told.
@@ -49,12 +53,20 @@ def check(app: ASGIApp, tokens: list[Token], open_paths: set[str]) -> ASGIApp:
     return checking
 
 
-def open_no_websockets() -> None:
-    """Lets uvicorn ignore every request for a WebSocket (RFC 9110 §7.8) and answer it as what it is
-    in HTTP, as its option `--ws none` does.
+def ignore_upgrades() -> None:
+    """Lets uvicorn answer a request with an `Upgrade` as what it is in HTTP/1.1 (RFC 9110 §7.8).
 
-    It has no way for an app to ask for that, and its own handshakes would pass by access, log and
-    headers: so this sets a private method, which a test guards.
+    It has no way for an app to ask for that. Its handshakes for WebSockets would pass by access,
+    log and headers. And of a request that offers `h2c`, as Java's HttpClient and `curl --http2` do,
+    httptools would not read the body. So this replaces private methods, which tests guard.
     """
     for protocol in (HttpToolsProtocol, H11Protocol):
         protocol._should_upgrade = lambda _: False  # type: ignore[method-assign]
+    HttpToolsProtocol.data_received = _without_upgrade  # type: ignore[method-assign]
+
+
+def _without_upgrade(self: HttpToolsProtocol, data: bytes) -> None:
+    if self.cycle is None or self.cycle.response_complete:  # a head comes next
+        head, end, body = data.partition(b"\r\n\r\n")
+        data = _UPGRADE.sub(b"ignored", head) + end + body
+    _data_received(self, data)

@@ -35,9 +35,8 @@ public class Story {
   }
 
   public static void main(String[] arguments) throws Exception {
-    // Java asks for HTTP/2 in the clear (`Upgrade: h2c`); of such a request uvicorn loses the body.
-    var http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1);
-    var api = new ApiClient(http, ApiClient.createDefaultObjectMapper(), arguments[0]);
+    // As it is by default: it offers to go on in HTTP/2 (`Upgrade: h2c`).
+    var api = new ApiClient(HttpClient.newBuilder(), ApiClient.createDefaultObjectMapper(), arguments[0]);
     var configurations = new ConfigurationsApi(api);
     var delivery = new DeliveryApi(api);
     var large = new BigInteger("12345678901234567890");
