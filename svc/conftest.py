@@ -54,7 +54,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_integration = (
             item.path.parent == HERE / "test" or item.path.name == "test_integration.py"
         )
-        if not is_integration or item.get_closest_marker("faults"):
+        # So that both halves take the same time.
+        is_large = item.path.name in {"test_growth.py", "test_large_application.py"}
+        if not is_integration or is_large or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.beside)
         if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.database)
