@@ -13,6 +13,7 @@ from postgres.batching import Batcher, Statement
 from postgres.connections import Row, Values
 from postgres.pool import Pool
 
+LARGE = 100_000  # characters of a body that take the event loop long to encode and to send
 ENTRY_BYTES = 1_000  # what an answer takes beside its text and that of its question, at most
 
 type Question = tuple[object, ...]
@@ -33,6 +34,7 @@ class Memory:
         self._reads, self._pool, self._metrics = reads, pool, metrics
         self._most_bytes, self._bytes = most_bytes, 0
         self._answers = OrderedDict[Question, Answer]()
+        self._one_large = asyncio.Lock()
 
     async def read(self, statement: Statement, values: Values) -> Row | None:
         """The row whose `id` is that of `values`, with its `body`.
@@ -50,6 +52,9 @@ class Memory:
         if row is None:
             return None
         if complete := self._complete(question, remembered, row):
+            if len(complete["body"]) > LARGE:
+                async with self._one_large:  # others are served before the next one is sent
+                    await asyncio.sleep(0)
             return complete
         # By now it may have changed or gone.
         alone, spent = statement.in_lists([given]), loop.time() - began

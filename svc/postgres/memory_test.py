@@ -1,11 +1,12 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from postgres.batching import Batcher, Statement
 from postgres.conftest import Counts
 from postgres.connections import Row, Values
-from postgres.memory import ENTRY_BYTES, Memory
+from postgres.memory import ENTRY_BYTES, LARGE, Memory
 from postgres.pool import Pool
 
 ROOMY = 1024 * 1024
@@ -41,7 +42,7 @@ class Database(Batcher, Pool):
         """The row of a batch of one."""
         self.alone += in_turn
         self.spent = spent
-        row = self.row(values["id"][0], values["known"][0], 1000)
+        row = self.row(values["id"][0], values["known"][0], 1_000_000)
         return [row] if row else []
 
 
@@ -177,3 +178,26 @@ def test_what_is_read_alone_has_the_time_that_the_batch_left(
     slow.answers["a"] = 1, "a large one"
     assert read(remember(slow, counts), "a") == "a large one"
     assert 3 <= slow.spent < 4
+
+
+def test_large_answers_that_are_remembered_hold_up_nobody_else(
+    database: Database, counts: Counts
+) -> None:
+    memory = remember(database, counts)
+    database.answers["a"] = 1, "x" * (LARGE + 1)
+    happened = list[str]()
+
+    async def read_one() -> None:
+        await memory.read(Statement("select", None, ""), {"id": "a"})
+        happened.append("large")  # here it would be encoded and sent
+
+    async def together() -> None:
+        await read_one()
+        readers = [asyncio.create_task(read_one()) for _ in range(10)]
+        while not all(reader.done() for reader in readers):
+            happened.append("others")
+            await asyncio.sleep(0)
+
+    asyncio.run(together())
+    assert happened.count("large") == 11
+    assert ("large", "large") not in pairwise(happened[1:])
