@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
     database_queue_size: Annotated[int, Field(ge=0, le=100_000)] = 256
     database_timeout_seconds: Seconds = 5
-    answer_memory_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
+    answer_memory_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     shutdown_seconds: Seconds = 10
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     require_if_match: bool = False
