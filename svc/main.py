@@ -17,7 +17,19 @@ from starlette.middleware import Middleware
 import database
 import migrations
 from config import Settings, settings
-from edge import access, bodies, docs, endings, logs, metrics, openapi, paths, problems, requests
+from edge import (
+    access,
+    bodies,
+    docs,
+    endings,
+    logs,
+    metrics,
+    openapi,
+    paths,
+    problems,
+    requests,
+    upgrades,
+)
 
 VERSION = "1.0.0"
 HERE = Path(__file__).parent
@@ -59,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         log.end()
 
     log = logs.install(settings.log_level, settings.log_format)
-    access.ignore_upgrades()
+    upgrades.ignore()
     app = FastAPI(
         title="Config Service",
         version=VERSION,
