@@ -51,12 +51,14 @@ class ExactRoute(APIRoute):
     `wire.documents`.
     """
 
+    _plain: Handler | None = None
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._slashes = None if ":path}" in self.path else self.path.count("/")
         self._head = self.path.partition("{")[0]
-        if _is_plain(self):
-            self.app = _directly(self.get_route_handler())
+        if self._plain:
+            self.app = _directly(self._plain)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Starlette's hook: spares the regular expression where the path cannot be it."""
@@ -68,7 +70,10 @@ class ExactRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """FastAPI's hook: what answers a request."""
-        return _quick(self) if _is_plain(self) else _complete(self, super().get_route_handler())
+        if not _is_plain(self):
+            return _complete(self, super().get_route_handler())
+        self._plain = _quick(self)
+        return self._plain
 
 
 def _directly(handler: Handler) -> ASGIApp:
