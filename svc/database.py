@@ -28,11 +28,10 @@ class Caller(NamedTuple):
     confined_to: str | None = None
 
 
-async def read(sql: str, values: Values | None = None, *, in_turn: bool = False) -> list[Row]:
-    """The rows of a statement that changes nothing, so that it may be repeated. Few `in_turn` are
-    read at a time, however many wait: large answers would hold up the event loop."""
+async def read(sql: str, values: Values | None = None) -> list[Row]:
+    """The rows of a statement that changes nothing, so that it may be repeated."""
     given = {**(values or {}), "confined_to": confined_to()}
-    return await _opened().engine.pool.read(sql, given, in_turn=in_turn)
+    return await _opened().engine.pool.read(sql, given)
 
 
 async def read_batched(sql: str, values: Values) -> Row | None:

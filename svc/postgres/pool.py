@@ -135,9 +135,9 @@ class Pool:
     ) -> list[Row]:
         """The rows of a statement that may be repeated; `spent` seconds of its time have passed.
 
-        With `in_turn` it waits for its turn, unless as many do as the queue holds. That of a
-        patient request does always, and its time begins only then. Raises what `errors` says, or
-        psycopg2's own error.
+        With `in_turn` it waits for its turn, unless as many do as the queue holds: few are read at
+        a time, because large answers would hold up the event loop. That of a patient request does
+        always, and its time begins only then. Raises what `errors` says, or psycopg2's own error.
         """
         key = (sql, repr(values), in_turn, patient.get())
         reading = self._queued_reads.get(key)
