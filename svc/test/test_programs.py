@@ -13,7 +13,6 @@ import signal
 import ssl
 import subprocess
 import threading
-import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,7 +24,7 @@ import httpx
 import pytest
 from psycopg2.extensions import connection
 
-from conftest import HERE, Server
+from conftest import HERE, Server, eventually
 
 PAGE = (HERE / "docs" / "programs.md").read_text()
 APPLICATIONS, CONFIGURATIONS = "/api/v1/applications", "/api/v1/configurations"
@@ -40,14 +39,6 @@ def blocks(heading: str) -> list[str]:
     """The code blocks below a heading of the page."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```\w+\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-
-
-def until(met: Callable[[], object]) -> None:
-    """Returns once `met`; the time-out only ends a hang."""
-    deadline = time.monotonic() + 30
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Proxy:
@@ -359,19 +350,19 @@ def test_the_watcher_keeps_nothing_of_an_answer_that_was_cut_off(
     path = create(client, json.dumps(EUR))
     proxy.to_cut = 1_000_000
     watcher = watch()
-    until(lambda: proxy.cut >= 2)
+    eventually(lambda: proxy.cut >= 2)
     assert (watcher.document, watcher.seen) == (None, [])
     proxy.to_cut = 0
-    until(lambda: watcher.seen == [EUR])
+    eventually(lambda: watcher.seen == [EUR])
     tag = client.get(DOCUMENT).headers["etag"]
-    until(lambda: watcher.tag == tag)
+    eventually(lambda: watcher.tag == tag)
     proxy.to_cut, already = 1_000_000, proxy.cut
     patch(client, path, CHF)
-    until(lambda: proxy.cut >= already + 2)
+    eventually(lambda: proxy.cut >= already + 2)
     assert (watcher.document, watcher.tag, watcher.seen) == (EUR, tag, [EUR])
     assert "curl failed" in watcher.said
     proxy.to_cut = 0
-    until(lambda: watcher.seen == [EUR, CHF])
+    eventually(lambda: watcher.seen == [EUR, CHF])
     assert watcher.document == CHF
 
 
@@ -380,22 +371,22 @@ def test_a_restart_of_the_service_or_the_watcher_is_no_change_to_the_watcher(
 ) -> None:
     path = create(client, json.dumps(EUR))
     watcher = watch()
-    until(lambda: watcher.seen == [EUR])
+    eventually(lambda: watcher.seen == [EUR])
     service.process.terminate()
     service.process.wait(30)
-    until(lambda: watcher.said.count("curl failed") >= 2)
+    eventually(lambda: watcher.said.count("curl failed") >= 2)
     assert watcher.document == EUR
     service.start()
     patch(client, path, CHF)
-    until(lambda: watcher.seen == [EUR, CHF])
+    eventually(lambda: watcher.seen == [EUR, CHF])
     current = client.get(DOCUMENT).headers["etag"]
-    until(lambda: watcher.tag == current)
+    eventually(lambda: watcher.tag == current)
     watcher.stop()
     asked = proxy.requests
     watcher.start()
-    until(lambda: proxy.requests > asked)
+    eventually(lambda: proxy.requests > asked)
     patch(client, path, USD)
-    until(lambda: watcher.seen == [EUR, CHF, USD])
+    eventually(lambda: watcher.seen == [EUR, CHF, USD])
 
 
 def test_the_watcher_says_that_the_application_is_gone_and_finds_the_next_of_that_name(
@@ -403,12 +394,12 @@ def test_the_watcher_says_that_the_application_is_gone_and_finds_the_next_of_tha
 ) -> None:
     application = client.get(create(client, json.dumps(EUR))).json()["application_id"]
     watcher = watch()
-    until(lambda: watcher.seen == [EUR])
+    eventually(lambda: watcher.seen == [EUR])
     client.delete(f"{APPLICATIONS}/{application}")
-    until(lambda: watcher.said.count("There is no application “billing”.") >= 2)
+    eventually(lambda: watcher.said.count("There is no application “billing”.") >= 2)
     assert watcher.document == EUR
     create(client, json.dumps(CHF))
-    until(lambda: watcher.seen == [EUR, CHF])
+    eventually(lambda: watcher.seen == [EUR, CHF])
 
 
 def test_the_watcher_says_that_its_token_is_wrong_and_takes_another(
@@ -416,15 +407,15 @@ def test_the_watcher_says_that_its_token_is_wrong_and_takes_another(
 ) -> None:
     create(client, json.dumps(EUR))
     watcher = watch()
-    until(lambda: watcher.seen == [EUR])
+    eventually(lambda: watcher.seen == [EUR])
     watcher.stop()
     watcher.file.unlink()
     watcher.give("another")
     watcher.start()
-    until(lambda: watcher.said.count('"status":401') >= 2)
+    eventually(lambda: watcher.said.count('"status":401') >= 2)
     assert watcher.document is None
     watcher.give(TOKEN)
-    until(lambda: watcher.seen == [EUR, EUR])
+    eventually(lambda: watcher.seen == [EUR, EUR])
 
 
 def test_a_command_that_fails_is_run_again(
@@ -432,26 +423,26 @@ def test_a_command_that_fails_is_run_again(
 ) -> None:
     create(client, json.dumps(EUR))
     watcher = watch()
-    until(lambda: watcher.seen == [EUR])
+    eventually(lambda: watcher.seen == [EUR])
     watcher.stop()
     hook = tmp_path / "hook"
     works = hook.read_text()
     hook.write_text("#!/bin/sh\nexit 1\n")
     watcher.file.unlink()
     watcher.start()
-    until(lambda: watcher.said.count("failed: ") >= 2)
+    eventually(lambda: watcher.said.count("failed: ") >= 2)
     replaced = hook.with_name("replaced")
     replaced.write_text(works)
     replaced.chmod(0o755)
     replaced.rename(hook)
-    until(lambda: watcher.seen == [EUR, EUR])
+    eventually(lambda: watcher.seen == [EUR, EUR])
 
 
 def test_the_watcher_pauses_for_five_to_fourteen_seconds_at_random(
     client: httpx.Client, watch: Callable[[], Watcher]
 ) -> None:
     watcher = watch()
-    until(lambda: watcher.pauses.read_text().count("\n") >= 20)
+    eventually(lambda: watcher.pauses.read_text().count("\n") >= 20)
     pauses = [int(line) for line in watcher.pauses.read_text().splitlines()]
     assert set(pauses) <= set(range(5, 15))
     assert len(set(pauses)) >= 4
