@@ -1,8 +1,9 @@
 """Turns every error into problem details (RFC 9457)."""
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,6 +15,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import database
+from wire.refusals import Fault, Refused
 
 MAX_ERRORS = 20
 MAX_POINTER = 1024
@@ -44,12 +46,15 @@ def _place(location: tuple[str | int, ...]) -> dict[str, str]:
     return {"pointer": pointer}
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-    errors = [
-        {**_place(tuple(one["loc"])), "detail": f"{one['msg']}."}
-        for one in error.errors()[:MAX_ERRORS]
+def _errors(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    return [
+        {**_place(where), "detail": f"{what}."} for where, what in islice(faults, MAX_ERRORS)
     ]
-    return problem(400, "The request is not valid: see errors.", errors=errors)
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    faults = ((tuple(one["loc"]), one["msg"]) for one in error.errors())
+    return problem(400, "The request is not valid: see errors.", errors=_errors(faults))
 
 
 async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
@@ -78,7 +83,9 @@ async def _refused(request: Request, error: HTTPException) -> JSONResponse:
         return problem(405, detail, headers={"Allow": _allowed(request)})
     unknown = error.status_code == 404 and "route" not in request.scope
     detail = "There is no such path." if unknown else error.detail
-    return problem(error.status_code, detail, headers=error.headers)
+    errors = _errors(error.errors) if isinstance(error, Refused) else []
+    members = {"errors": errors} if errors else {}
+    return problem(error.status_code, detail, headers=error.headers, **members)
 
 
 def catch(app: ASGIApp) -> ASGIApp:

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 import database
 from edge import paths, problems, requests
 from edge.logs import Lines
+from wire.refusals import Refused
 
 SECRET = "canary-" + "of-the-document"
 
@@ -171,6 +172,25 @@ def test_a_place_is_a_json_pointer_or_a_parameter_of_bounded_length(
 def test_at_most_20_errors_are_told(service: Service) -> None:
     told = service.failing(invalid(*(("body", number) for number in range(1000))))
     assert [error["pointer"] for error in told["errors"]] == [f"/{n}" for n in range(20)]
+
+
+def test_a_refusal_points_at_what_it_is_about(service: Service) -> None:
+    errors = [(("body", "configurations", "a/b"), "This has revision 4"), (("query", "at"), "No")]
+    service.error = Refused(412, "Some have changed.", errors, {"ETag": '"7"'})
+    answer = service.client.get("/fails")
+    assert (answer.status_code, answer.headers["ETag"]) == (412, '"7"')
+    assert answer.json()["detail"] == "Some have changed."
+    assert answer.json()["errors"] == [
+        {"pointer": "/configurations/a~1b", "detail": "This has revision 4."},
+        {"parameter": "at", "detail": "No."},
+    ]
+
+
+def test_a_refusal_tells_at_most_20_errors_and_none_where_there_are_none(service: Service) -> None:
+    many = [(("body", number), "No") for number in range(1000)]
+    told = service.failing(Refused(412, "All have changed.", many))
+    assert [error["pointer"] for error in told["errors"]] == [f"/{n}" for n in range(20)]
+    assert "errors" not in service.failing(Refused(409, "The name is taken."))
 
 
 @pytest.mark.parametrize(
