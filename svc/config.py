@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     answer_memory_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     shutdown_seconds: Seconds = 10
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_content_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
     require_if_match: bool = False
     history_keep_revisions: Annotated[int, Field(ge=0, lt=2**63)] = 0
     max_wait_seconds: Annotated[int, Field(ge=1, le=3600)] = 60

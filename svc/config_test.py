@@ -101,6 +101,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("database_pool_size", 1, 100),
         ("database_queue_size", 0, 100_000),
         ("max_body_bytes", 1024, 64 * 1024 * 1024),
+        ("max_content_bytes", 1024, 256 * 1024 * 1024),
         ("max_wait_seconds", 1, 3600),
     ],
 )

@@ -47,9 +47,7 @@ def _place(location: tuple[str | int, ...]) -> dict[str, str]:
 
 
 def _errors(faults: Iterable[Fault]) -> list[dict[str, str]]:
-    return [
-        {**_place(where), "detail": f"{what}."} for where, what in islice(faults, MAX_ERRORS)
-    ]
+    return [{**_place(where), "detail": f"{what}."} for where, what in islice(faults, MAX_ERRORS)]
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
