@@ -34,6 +34,7 @@ from config import Settings, settings
 from dev.postgres import Embedded
 from edge import metrics, problems
 from test.answers import hold
+from wire.changes import Change
 from wire.types import new_ulid
 
 HERE = Path(__file__).parent
@@ -425,7 +426,7 @@ class Repositories:
 
     def __init__(self, dsn: str) -> None:
         self._settings = Settings(database_url=SecretStr(dsn))
-        self._caller = database.Caller()
+        self._caller, self._change = database.Caller(), Change()
         self._loop = asyncio.new_event_loop()
         self._is_open, self._is_done = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
@@ -434,15 +435,19 @@ class Repositories:
 
     async def _serve(self) -> None:
         try:
-            async with database.opened(self._settings, lambda: self._caller, metrics):
+            async with database.opened(
+                self._settings, lambda: self._caller, lambda: self._change, metrics
+            ):
                 self._is_open.set()
                 await self._is_done.wait()
         finally:
             self._is_open.set()
 
-    def __call__[T](self, call: Coroutine[Any, Any, T], **caller: str) -> T:
-        """What `call` returns or raises, as if the request came from that caller."""
-        self._caller = database.Caller(**caller)
+    def __call__[T](
+        self, call: Coroutine[Any, Any, T], note: str = "", dry_run: bool = False, **caller: str
+    ) -> T:
+        """What `call` returns or raises, as if the request came so from that caller."""
+        self._caller, self._change = database.Caller(**caller), Change(note, dry_run)
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)
 
     def close(self) -> None:

@@ -42,15 +42,17 @@ async def read_batched(sql: str, values: Values) -> Row | None:
     bodies of one request with the same tag are equal. The body may be null where the tag is the one
     in the list `known`, and, if the lists have several elements, where it is large.
     """
-    return await _opened().engine.memory.read(Statement(sql, confined_to(), ""), values)
+    return await _opened().engine.memory.read(Statement(sql, confined_to()), values)
 
 
 async def write(sql: str, values: Values | None = None, *, timeouts: int = 1) -> list[Row]:
-    """The rows of a statement that changes something; committed once this returns. History names
-    the caller. Work that grows with the rows may take several time-outs. Raises OutcomeUnknown."""
-    statement = Statement(sql, **_opened().caller()._asdict())
+    """The rows of a statement that changes something; committed once this returns, or undone again
+    where the request only tries it. History names the caller, and says why. Work that grows with
+    the rows may take several time-outs. Raises OutcomeUnknown."""
+    statement, undone = _change(sql)
     given = {**(values or {}), **statement.caller}
-    return await _opened().engine.pool.write(statement.by_actor(sql), given, timeouts=timeouts)
+    pool = _opened().engine.pool
+    return await pool.write(statement.recorded(sql), given, timeouts=timeouts, undone=undone)
 
 
 async def write_batched(sql: str, values: Values) -> Row | None:
@@ -59,7 +61,10 @@ async def write_batched(sql: str, values: Values) -> Row | None:
     In the statement each name of `values` stands for a list, in which no id is twice. What is
     refused for one of them is refused for that one alone. Otherwise like `write`.
     """
-    statement = Statement(sql, **_opened().caller()._asdict())
+    statement, undone = _change(sql)
+    if undone:  # alone: nothing of another request may be undone with it
+        rows = await write(sql, statement.in_lists([values]))
+        return rows[0] if rows else None
     return await _opened().engine.writes.ask(statement, values)
 
 
@@ -92,9 +97,17 @@ def stop_waiting() -> None:
 class _Opened(NamedTuple):
     engine: Engine
     caller: Callable[[], Caller]
+    change: Callable[[], tuple[str, bool]]
 
 
 _database: _Opened | None = None
+
+
+def _change(sql: str) -> tuple[Statement, bool]:
+    """The statement by its caller, and whether it is only tried."""
+    actor, confined = _opened().caller()
+    note, undone = _opened().change()
+    return Statement(sql, confined, actor, note), undone
 
 
 def _opened() -> _Opened:
@@ -105,13 +118,17 @@ def _opened() -> _Opened:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, caller: Callable[[], Caller], metrics: Metrics
+    settings: Settings,
+    caller: Callable[[], Caller],
+    change: Callable[[], tuple[str, bool]],
+    metrics: Metrics,
 ) -> AsyncIterator[None]:
     """The database for the time of the block; one such block per process. `caller` says who makes
-    the request that is being answered, `metrics` counts."""
+    the request that is being answered; `change` why it changes something, and whether it only tries
+    to; `metrics` counts."""
     global _database  # noqa: PLW0603 - it is the one thing that a process shares
     async with Engine(settings, metrics, migrations.obstacle).running() as engine:
-        _database = _Opened(engine, caller)
+        _database = _Opened(engine, caller, change)
         try:
             yield
         finally:

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection
 import database
 from config import Settings
 from database import Caller, Overloaded, Row, Unavailable
+from wire.changes import Change
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,7 @@ async def opened(
     dsn: str, caller: Callable[[], Caller] = Caller, **given: Any
 ) -> AsyncIterator[None]:
     settings = Settings(**{"_env_file": None, "database_url": dsn, **given})
-    async with database.opened(settings, caller, Uncounted()):
+    async with database.opened(settings, caller, Change, Uncounted()):
         yield
 
 

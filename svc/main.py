@@ -30,6 +30,7 @@ from edge import (
     requests,
     upgrades,
 )
+from wire import changes
 
 VERSION = "1.0.0"
 HERE = Path(__file__).parent
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         gc.freeze()
         gc.set_threshold(2_000, 10, 1_000)
         with metrics.opened(VERSION):
-            async with database.opened(settings, access.caller.get, metrics):
+            async with database.opened(settings, access.caller.get, changes.asked.get, metrics):
                 report = asyncio.create_task(_report(settings))
                 yield
                 report.cancel()

@@ -9,6 +9,7 @@ from itertools import count
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge import access, logs, metrics
+from wire import changes
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -38,7 +39,9 @@ def accompany(app: ASGIApp, level: str, form: str) -> ASGIApp:
         given = [value for name, value in scope["headers"] if name == b"x-request-id"]
         usable = [value for value in given if _REQUEST_ID.fullmatch(value)]
         request_id = usable[0] if usable else f"{prefix}-{next(numbers)}".encode()
+        # The next request of a connection may begin in the context of the one before.
         access.caller.set(access.ANONYMOUS)
+        changes.asked.set(changes.AS_USUAL)
 
         async def completing(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -47,24 +47,31 @@ _CAUSED_BY_ONE = (
 )
 
 
+# What is no value of the statement itself.
+_RECORDED = ("actor", "note")
+
+
 class Statement(NamedTuple):
-    """What the requests of a batch have in common: the statement, and who asks."""
+    """What the requests of a batch have in common: the statement, who asks, and why."""
 
     sql: str
-    confined_to: str | None
-    actor: str
+    confined_to: str | None = None
+    actor: str = "anonymous"
+    note: str = ""
 
-    def by_actor(self, sql: str) -> str:
-        """`sql` with its actor told to history, in one message and so in one transaction. A read
-        has none."""
-        if self.actor in ("", "anonymous"):
+    def recorded(self, sql: str) -> str:
+        """`sql` with its actor and its note told to history, in one message and so in one
+        transaction. A read has none."""
+        told = [name for name in _RECORDED if self.caller[name] not in ("", "anonymous")]
+        if not told:
             return sql
-        return f"select set_config('config_service.actor', %(actor)s, true);{sql}"
+        calls = (f"set_config('config_service.{name}', %({name})s, true)" for name in told)
+        return f"select {', '.join(calls)};{sql}"
 
     @property
     def caller(self) -> dict[str, Any]:
-        """Who asks, as values of the statement."""
-        return {"confined_to": self.confined_to, "actor": self.actor}
+        """Who asks, and why, as values of the statement."""
+        return {"confined_to": self.confined_to, "actor": self.actor, "note": self.note}
 
     def in_lists(self, asked: list[Values]) -> dict[str, Any]:
         """The values of several, for each name a list, and who asks."""
@@ -151,7 +158,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         length = sum(len(value) for value in values.values() if isinstance(value, str))
         if not self._is_connected or length > LARGE or len(self._batches) >= MOST_BATCHES:
-            sql = statement.by_actor(statement.sql)
+            sql = statement.recorded(statement.sql)
             rows = await self._alone(sql, statement.in_lists([values]))
             return rows[0] if rows else None
         for batch in self._batches:
@@ -235,7 +242,7 @@ class Batcher:
         """The statement that executes what PostgreSQL plans once; now, if it is not prepared."""
         statement = batch.statement
         if statement.sql not in prepared:
-            ordered = sorted(batch.lists().keys() - {"actor"})
+            ordered = sorted(batch.lists().keys() - {*_RECORDED})
             numbered = statement.sql % {name: f"${n}" for n, name in enumerate(ordered, 1)}
             # By its text: behind a pooler, another version may prepare on the same connection.
             name = f"batch_{sha256(numbered.encode()).hexdigest()[:16]}"
@@ -243,7 +250,7 @@ class Batcher:
                 await execute(opened, self._metrics, f"prepare {name} as {numbered}")
             given = ", ".join(f"%({one})s" for one in ordered)
             prepared[statement.sql] = f"execute {name} ({given})"
-        return statement.by_actor(prepared[statement.sql])
+        return statement.recorded(prepared[statement.sql])
 
     def _pass_on(self, batch: _Batch) -> None:
         """Asks for the batch through the pool, while the connection serves the next."""
@@ -256,7 +263,7 @@ class Batcher:
     async def _ask_alone(self, batch: _Batch) -> None:
         """Asks for the whole batch by one statement of the pool, so that a slow PostgreSQL gets no
         more to do; in halves where one of it was refused."""
-        sql = batch.statement.by_actor(batch.statement.sql)
+        sql = batch.statement.recorded(batch.statement.sql)
         spent = asyncio.get_running_loop().time() - batch.began
         try:
             batch.answer(await self._alone(sql, batch.lists(), spent))

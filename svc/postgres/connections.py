@@ -12,7 +12,11 @@ from psycopg2.extensions import (
     POLL_OK,
     POLL_READ,
     POLL_WRITE,
+    TRANSACTION_STATUS_ACTIVE,
     TRANSACTION_STATUS_IDLE,
+    TRANSACTION_STATUS_INERROR,
+    TRANSACTION_STATUS_INTRANS,
+    TRANSACTION_STATUS_UNKNOWN,
     connection,
     make_dsn,
     parse_dsn,
@@ -23,6 +27,10 @@ from postgres.background import Metrics
 from postgres.errors import Lost, is_lost
 
 CONNECT_TIMEOUT_SECONDS = 3
+
+# Of a transaction that was begun, and of a statement or a connection that nobody can tell of.
+_IN_TRANSACTION = {TRANSACTION_STATUS_INTRANS, TRANSACTION_STATUS_INERROR}
+_UNDER_WAY = {TRANSACTION_STATUS_ACTIVE, TRANSACTION_STATUS_UNKNOWN}
 
 type Row = dict[str, Any]
 type Values = Mapping[str, Any]
@@ -117,7 +125,7 @@ async def execute(
         running.execute(sql, values)
         await settled(opened)
     except psycopg2.Error as error:
-        if is_lost(error) or not in_order(opened):
+        if is_lost(error) or opened.info.transaction_status in _UNDER_WAY:
             count_error(metrics, error.pgcode)
             raise Lost from error
         raise
@@ -128,6 +136,18 @@ async def execute(
         return [dict(zip(names, row, strict=True)) for row in (running if names else ())]
     except Exception as error:  # it was done, and cannot be read
         raise Lost from error
+
+
+async def execute_undone(
+    opened: connection, metrics: Metrics, sql: str, values: Values | None = None
+) -> list[Row]:
+    """Like `execute`, in a transaction that is rolled back: the same rows, or the same refusal, and
+    nothing has changed."""
+    try:
+        return await execute(opened, metrics, f"begin;{sql}", values)
+    finally:
+        if opened.info.transaction_status in _IN_TRANSACTION:
+            await execute(opened, metrics, "rollback")
 
 
 def in_order(opened: connection) -> bool:

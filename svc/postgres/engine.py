@@ -55,7 +55,7 @@ class Engine:
 
     async def _versions(self, ids: list[str]) -> Versions:
         if len(ids) == 1:
-            row = await self.reads.ask(Statement(VERSIONS, None, ""), {"id": ids[0]})
+            row = await self.reads.ask(Statement(VERSIONS), {"id": ids[0]})
             return {ids[0]: row and row["version"]}
         rows = await self.pool.read(VERSIONS, {"id": ids, "confined_to": None}) if ids else []
         return {row["id"]: row["version"] for row in rows}

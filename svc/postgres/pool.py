@@ -17,7 +17,15 @@ from psycopg2.extensions import connection
 
 from config import Settings
 from postgres.background import Metrics, Tasks
-from postgres.connections import Row, Values, count_error, execute, hung_up, in_order
+from postgres.connections import (
+    Row,
+    Values,
+    count_error,
+    execute,
+    execute_undone,
+    hung_up,
+    in_order,
+)
 from postgres.errors import (
     READ_ONLY,
     Lost,
@@ -63,6 +71,7 @@ class _Statement(NamedTuple):
     values: Values
     give_up_at: float
     writes: bool = False
+    undone: bool = False
     key: object = None
 
 
@@ -154,15 +163,21 @@ class Pool:
         return await asyncio.shield(reading)
 
     async def write(
-        self, sql: str, values: Values, spent: float = 0, *, timeouts: int = 1
+        self,
+        sql: str,
+        values: Values,
+        spent: float = 0,
+        *,
+        timeouts: int = 1,
+        undone: bool = False,
     ) -> list[Row]:
-        """The rows of a statement that changes something; committed once this returns. It may
-        take `timeouts` times as long as others.
+        """The rows of a statement that changes something; committed once this returns, or `undone`
+        again. It may take `timeouts` times as long as others.
 
         Raises what `errors` says, or psycopg2's own error.
         """
         give_up_at = _now() + timeouts * self.seconds - spent
-        statement = _Statement(sql, values, give_up_at, writes=True)
+        statement = _Statement(sql, values, give_up_at, writes=not undone, undone=undone)
         serving = self._serve(statement, self._connections.place(self._queue_size))
         return await asyncio.shield(self._tasks.start(serving))
 
@@ -215,7 +230,8 @@ class Pool:
         taken = await self._take()
         try:
             sql = self._in_time(statement)
-            return await execute(taken, self._metrics, sql, statement.values)
+            ask = execute_undone if statement.undone else execute
+            return await ask(taken, self._metrics, sql, statement.values)
         except (Lost, asyncio.CancelledError) as error:  # by the server, or at the deadline
             if statement.writes:
                 raise OutcomeUnknown from error

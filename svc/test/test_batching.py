@@ -22,6 +22,7 @@ from edge.tokens import hash_of
 from features.configurations.replace import repository
 from postgres.batching import MOST, Statement
 from postgres.conftest import Proxy
+from wire.changes import Change
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
@@ -141,7 +142,7 @@ async def replace_together(dsn: str, ids: list[str], again: list[str]) -> dict[s
             await replace(id)
 
     settings = Settings(database_url=SecretStr(dsn), database_timeout_seconds=3)
-    async with database.opened(settings, database.Caller, metrics):
+    async with database.opened(settings, database.Caller, Change, metrics):
         assert database._database
         while not database._database.engine.writes._is_connected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

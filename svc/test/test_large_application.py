@@ -11,6 +11,7 @@ import database
 from config import Settings
 from conftest import Server
 from edge import metrics
+from wire.changes import Change
 
 OWNER, CONFIGURATION = f"01BRZ3NDEA{1:016}", "01BRZ3NDEC{:016}".format
 
@@ -83,7 +84,7 @@ def test_a_write_may_take_several_time_outs_but_waits_no_longer_than_one_for_a_l
 ) -> None:
     async def write() -> None:
         settings = Settings(database_url=SecretStr(dsn), database_timeout_seconds=1)
-        async with database.opened(settings, database.Caller, metrics):
+        async with database.opened(settings, database.Caller, Change, metrics):
             with pytest.raises(database.Unavailable, match="took too long"):
                 await database.write("select pg_sleep(2)")
             await database.write("select pg_sleep(2)", timeouts=10)

@@ -87,11 +87,11 @@ class Precondition:
             return [] if self.is_required else None
         if self.tags == ["*"]:
             return None
-        return [int(tag[1:-1]) for tag in self.tags if re.fullmatch('"[1-9][0-9]{0,17}"', tag)]
+        return [int(tag[1:-1]) for tag in self.tags if re.fullmatch('"(0|[1-9][0-9]{0,17})"', tag)]
 
     def refusal(self, revision: int | None) -> HTTPException:
         """412, with the ETag of the current `revision` if there is one, or 428 without If-Match."""
-        headers = {"ETag": entity_tag(revision)} if revision else {}
+        headers = {} if revision is None else {"ETag": entity_tag(revision)}
         if not self.is_given:
             return HTTPException(428, "A change needs If-Match.", headers)
         return HTTPException(412, "The current revision is another than If-Match says.", headers)

@@ -91,18 +91,34 @@ def _is_plain(route: APIRoute) -> bool:
     """Whether the quick way knows all that the function takes; whatever else FastAPI has, now or
     later, is left to FastAPI."""
     declared, body = route.dependant, route.body_field
+    return (
+        _is_simple(declared)
+        and all(map(_is_plain_dependency, declared.dependencies))
+        # Several parameters may stand for one body.
+        and declared.body_params in ([], [body])
+        and (body is None or (body.required and not isinstance(body.field_info, Form)))
+        and isinstance(route.response_class, DefaultPlaceholder)
+    )
+
+
+def _is_plain_dependency(declared: Dependant) -> bool:
+    """Whether a function is only called, with parameters, before the route's own."""
+    names = declared.name, declared.request_param_name, declared.response_param_name
+    more = declared.dependencies or declared.body_params or declared.security_scopes
+    return not any(names) and not more and _is_simple(declared)
+
+
+def _is_simple(declared: Dependant) -> bool:
+    """Whether a function is a coroutine function, and all that it takes is known."""
     kinds = declared.query_params, declared.header_params
     read = chain(declared.path_params, *kinds, declared.body_params)
     known = {declared.request_param_name, declared.response_param_name, *(one.name for one in read)}
     return (
-        not declared.dependencies
-        and known >= set(signature(route.endpoint).parameters)
-        # One model may stand for all parameters of a kind, and several parameters for one body.
+        declared.call is not None
+        and iscoroutinefunction(declared.call)
+        and known >= set(signature(declared.call).parameters)
+        # One model may stand for all parameters of a kind.
         and all(_get_flat_fields_from_params(kind) == kind for kind in kinds)
-        and declared.body_params in ([], [body])
-        and (body is None or (body.required and not isinstance(body.field_info, Form)))
-        and iscoroutinefunction(route.endpoint)
-        and isinstance(route.response_class, DefaultPlaceholder)
     )
 
 
@@ -125,7 +141,10 @@ def _quick(route: APIRoute) -> Handler:
     """What answers the requests of a plain route."""
     declared, reads_json, function = route.dependant, bool(route.body_field), route.endpoint
     arguments, many, status = _arguments(declared), _many(declared), route.status_code or 200
-    headers = {field.alias.lower().encode(): field.alias for field in declared.header_params}
+    dependencies = declared.dependencies
+    called_before = [(_arguments(one), call) for one in dependencies if (call := one.call)]
+    taken = chain.from_iterable(one.header_params for one in (declared, *dependencies))
+    headers = {field.alias.lower().encode(): field.alias for field in taken}
     request_name, response_name = declared.request_param_name, declared.response_param_name
     rendering = {
         name.removeprefix("response_model_"): value
@@ -142,10 +161,13 @@ def _quick(route: APIRoute) -> Handler:
             if name in headers:
                 sent.setdefault(headers[name], []).append(value.decode("latin-1"))
         given = {"path": scope["path_params"], "query": query, "header": sent, "body": members}
-        try:
-            values = arguments.validate_python(given, from_attributes=True)
-        except ValidationError as error:
-            raise RequestValidationError(error.errors(include_url=False)) from None
+        faults = list[Any]()
+        for its_arguments, dependency in called_before:
+            if (values := _validated(its_arguments, given, faults)) is not None:
+                await dependency(**values)
+        values = _validated(arguments, given, faults)
+        if values is None or faults:
+            raise RequestValidationError(faults)
         if request_name:
             values[request_name] = request
         if response_name:
@@ -161,6 +183,21 @@ def _quick(route: APIRoute) -> Handler:
         return response
 
     return quick
+
+
+def _validated(
+    arguments: TypeAdapter[dict[str, Any]], given: dict[str, Any], faults: list[Any]
+) -> dict[str, Any] | None:
+    """The arguments from what was sent; None adds to the faults why there are none."""
+    try:
+        return arguments.validate_python(given, from_attributes=True)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            place = fault["loc"]
+            if place[-1] == "[key]" and fault["input"] == place[-2]:  # the key itself is wrong
+                fault["loc"] = place[:-1]
+            faults.append(fault)
+        return None
 
 
 def _arguments(declared: Dependant) -> TypeAdapter[dict[str, Any]]:

@@ -22,7 +22,7 @@ from pydantic_extra_types.ulid import ULID
 from wire.documents import ObjectText
 
 _ULID = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$"
-_NO_NUL = r"^[^\u0000]*$"
+NO_NUL = r"^[^\u0000]*$"
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _SPACE = r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _NAME = rf"^[^{_CONTROL}{_SPACE}]([^{_CONTROL}]*[^{_CONTROL}{_SPACE}])?$"
@@ -57,6 +57,12 @@ def _object_text(value: Any) -> str:
     if not isinstance(value, ObjectText):
         raise PydanticCustomError("object", "Input should be a JSON object")
     return value.text
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise PydanticCustomError("object", "Input should be a JSON object")
+    return value
 
 
 def _schema(description: str, example: str, **keywords: Any) -> WithJsonSchema:
@@ -108,10 +114,19 @@ ConfigurationName = Annotated[
     Name, _name_of("a configuration", "within its application", "production")
 ]
 
+# As `pattern` alone it would make `patternProperties`, of which client generators make nothing.
+ConfigurationKey = Annotated[
+    ConfigurationName,
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 256, "allOf": [{"pattern": _NAME}]}
+    ),
+]
+"""The name of a configuration as the key of an object."""
+
 Comments = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
-    _schema("For people.", "Owned by the payments team", maxLength=1024, pattern=_NO_NUL),
+    _schema("For people.", "Owned by the payments team", maxLength=1024, pattern=NO_NUL),
 ]
 """At most 1024 code points."""
 
@@ -134,6 +149,15 @@ Sequence = Annotated[
     _number("The number of a change within its application; they begin behind 0.", 46, least=0),
 ]
 """The number of a change within its application; the changes begin behind 0."""
+
+Transaction = Annotated[
+    int,
+    _number("The highest sequence of what was committed together with it.", 47, least=1),
+]
+"""The highest sequence of the changes that were committed together."""
+
+Count = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
+"""How many, in a query."""
 
 Limit = Annotated[
     int,
@@ -161,6 +185,12 @@ Actor = Annotated[
 ]
 """Who made a revision; `anonymous` without tokens."""
 
+Note = Annotated[
+    str | None,
+    Field(description="Why it was done, if that was said.", examples=["Refunds count twice"]),
+]
+"""Why a revision was made, if the request said it."""
+
 Timestamp = Annotated[
     str,
     _schema(
@@ -174,6 +204,10 @@ class RequestModel(BaseModel):
     """A request's body: an unknown member is refused rather than dropped."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+Item = BeforeValidator(_object)
+"""For a RequestModel within another: says of something else that it should be an object."""
 
 
 def _without_null(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

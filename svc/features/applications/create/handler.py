@@ -1,13 +1,13 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from wire.changes import DRY_RUN, state
 from wire.links import location
-from wire.preconditions import entity_tag
 from wire.route import ExactRoute
 
 from . import repository
 from .models import CreateApplicationRequest, CreateApplicationResponse
 
-router = APIRouter(tags=["applications"], route_class=ExactRoute)
+router = APIRouter(tags=["applications"], route_class=ExactRoute, dependencies=[DRY_RUN])
 
 
 @router.post(
@@ -24,5 +24,5 @@ async def create_application(
     except repository.NameTaken:
         raise HTTPException(409, f"The name “{body.name}” is taken.") from None
     response.headers["Location"] = location(request, f"/api/v1/applications/{created['id']}")
-    response.headers["ETag"] = entity_tag(1)
+    response.headers.update(state(None, 1))
     return CreateApplicationResponse(**created)

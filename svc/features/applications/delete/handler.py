@@ -1,12 +1,13 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from wire.changes import CHANGE, state
 from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute
 from wire.types import ApplicationId
 
 from . import repository
 
-router = APIRouter(tags=["applications"], route_class=ExactRoute)
+router = APIRouter(tags=["applications"], route_class=ExactRoute, dependencies=[CHANGE])
 
 
 @router.delete(
@@ -24,9 +25,9 @@ async def delete_application(
     """Delete an application and all its configurations."""
     precondition = Precondition.of(request, if_match)
     try:
-        await repository.delete(id, precondition.revisions)
+        deleted = await repository.delete(id, precondition.revisions)
     except repository.NotFound:
         raise HTTPException(404, "There is no such application.") from None
     except repository.PreconditionFailed as failed:
         raise precondition.refusal(failed.revision) from None
-    return Response(status_code=204)
+    return Response(status_code=204, headers=state(deleted, None))

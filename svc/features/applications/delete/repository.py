@@ -18,8 +18,9 @@ class PreconditionFailed(Exception):
     revision: int
 
 
-async def delete(id: str, revisions: list[int] | None) -> None:
-    """Deletes the application and, by its foreign key, its configurations.
+async def delete(id: str, revisions: list[int] | None) -> int:
+    """Deletes the application and, by its foreign key, its configurations; returns the revision
+    that it was at.
 
     `revisions` are those it may be at, or None for any. Raises NotFound or PreconditionFailed.
     """
@@ -42,5 +43,7 @@ async def delete(id: str, revisions: list[int] | None) -> None:
     )
     if not rows:
         raise NotFound
+    found: int = rows[0]["revision"]
     if not rows[0]["deleted"]:
-        raise PreconditionFailed(rows[0]["revision"])
+        raise PreconditionFailed(found)
+    return found

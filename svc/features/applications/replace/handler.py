@@ -1,13 +1,14 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import IfMatch, Precondition, entity_tag
+from wire.changes import DRY_RUN, state
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute, invalid
 from wire.types import ApplicationId
 
 from . import repository
 from .models import ReplaceApplicationRequest, ReplaceApplicationResponse
 
-router = APIRouter(tags=["applications"], route_class=ExactRoute)
+router = APIRouter(tags=["applications"], route_class=ExactRoute, dependencies=[DRY_RUN])
 
 
 @router.put(
@@ -38,5 +39,5 @@ async def replace_application(
         raise precondition.refusal(failed.revision) from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name “{body.name}” is taken.") from None
-    response.headers["ETag"] = entity_tag(replaced["revision"])
+    response.headers.update(state(replaced["found"], replaced["revision"]))
     return ReplaceApplicationResponse(**replaced)

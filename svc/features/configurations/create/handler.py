@@ -1,13 +1,13 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from wire.changes import CHANGE, state
 from wire.links import location
-from wire.preconditions import entity_tag
 from wire.route import ExactRoute, invalid
 
 from . import repository
 from .models import CreateConfigurationRequest, CreateConfigurationResponse
 
-router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+router = APIRouter(tags=["configurations"], route_class=ExactRoute, dependencies=[CHANGE])
 
 
 @router.post(
@@ -28,8 +28,6 @@ async def create_configuration(request: Request, body: CreateConfigurationReques
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name “{body.name}” is taken.") from None
-    headers = {
-        "Location": location(request, f"/api/v1/configurations/{created['id']}"),
-        "ETag": entity_tag(1),
-    }
+    where = location(request, f"/api/v1/configurations/{created['id']}")
+    headers = {"Location": where, **state(None, 1)}
     return Response(created["body"], 201, headers, "application/json")

@@ -2,14 +2,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Request, Response
 
-from wire.preconditions import IfMatch, Precondition, entity_tag
+from wire.changes import CHANGE, state
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute, invalid
 from wire.types import ConfigurationId
 
 from . import repository
 from .models import PatchConfigurationRequest, PatchConfigurationResponse
 
-router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+router = APIRouter(tags=["configurations"], route_class=ExactRoute, dependencies=[CHANGE])
 
 
 @router.patch(
@@ -46,5 +47,5 @@ async def patch_configuration(
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name “{body.name}” is taken.") from None
-    headers = {"ETag": entity_tag(patched["revision"])}
+    headers = state(patched["found"], patched["revision"])
     return Response(patched["body"], 200, headers, "application/json")

@@ -1,13 +1,14 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import IfMatch, Precondition, entity_tag
+from wire.changes import CHANGE, state
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute, invalid
 from wire.types import ConfigurationId
 
 from . import repository
 from .models import ReplaceConfigurationRequest, ReplaceConfigurationResponse
 
-router = APIRouter(tags=["configurations"], route_class=ExactRoute)
+router = APIRouter(tags=["configurations"], route_class=ExactRoute, dependencies=[CHANGE])
 
 
 @router.put(
@@ -50,5 +51,5 @@ async def replace_configuration(
         raise HTTPException(413, "The document is too large as it would be given back.") from None
     except repository.NameTaken:
         raise HTTPException(409, f"The name “{body.name}” is taken.") from None
-    headers = {"ETag": entity_tag(replaced["revision"])}
+    headers = state(replaced["found"], replaced["revision"])
     return Response(replaced["body"], 200, headers, "application/json")

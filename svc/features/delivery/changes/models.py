@@ -5,9 +5,11 @@ from wire.types import (
     Actor,
     ConfigurationId,
     ConfigurationName,
+    Note,
     Revision,
     Sequence,
     Timestamp,
+    Transaction,
 )
 
 
@@ -21,6 +23,8 @@ class Change(BaseModel):
     action: Action
     actor: Actor
     recorded_at: Timestamp
+    note: Note
+    transaction: Transaction
 
 
 class ListChangesResponse(BaseModel):

@@ -12,7 +12,7 @@ _PAGE = """
         case
             when page.tag = wanted.known then null
             -- A page of so many is large: a batch leaves it out.
-            when wanted.rows > 200 and cardinality(%(id)s::text[]) > 1 then null
+            when page.rows > 200 and cardinality(%(id)s::text[]) > 1 then null
             else (
                 select
                     '{"changes":['
@@ -20,10 +20,14 @@ _PAGE = """
                     || '],"next":' || coalesce(page.last, wanted.after) || '}'
                 from (
                     select sequence, configuration_id, name, revision, action, actor,
-                        rfc3339(recorded_at) as recorded_at
+                        rfc3339(recorded_at) as recorded_at, note,
+                        max(sequence) over (
+                            partition by coalesce(transaction_id, -sequence)
+                        ) as transaction
                     from configuration_revisions
-                    where application_id = wanted.application_id and sequence > wanted.after
-                    order by sequence limit wanted.rows
+                    where application_id = wanted.application_id
+                    and sequence > wanted.after and sequence <= page.last
+                    order by sequence
                 ) as change
             )
         end as body
@@ -38,7 +42,7 @@ _PAGE = """
     ) as application
     cross join lateral (
         select
-            counted.last,
+            counted.rows, counted.last,
             -- Of one application no change is added but behind the last. So it is the same page
             -- where its last change is, by its time too (a restore to an earlier time gives
             -- sequences out again), and where none of it was trimmed.
@@ -47,11 +51,17 @@ _PAGE = """
                 where application_id = wanted.application_id and sequence = counted.last
             )) as tag
         from (
-            select count(*) as rows, max(sequence) as last from (
-                select sequence from configuration_revisions
-                where application_id = wanted.application_id and sequence > wanted.after
-                order by sequence limit wanted.rows
-            ) as listed
+            select count(*) as rows, max(sequence) as last from configuration_revisions
+            where application_id = wanted.application_id and sequence > wanted.after
+            and sequence <= coalesce(
+                -- No page ends within a transaction.
+                end_of_transaction(wanted.application_id, (
+                    select sequence from configuration_revisions
+                    where application_id = wanted.application_id and sequence > wanted.after
+                    order by sequence offset wanted.rows - 1 limit 1
+                )),
+                9223372036854775807
+            )
         ) as counted
     ) as page
 """
@@ -62,8 +72,9 @@ class NotFound(Exception):
 
 
 async def list_after(id: str, after: int, limit: int) -> database.Row:
-    """At most `limit` changes of the application behind the sequence number `after`, ascending:
-    the `body` as JSON text, and its `next`. Raises NotFound."""
+    """At most `limit` changes of the application behind the sequence number `after`, ascending,
+    and what was committed together with the last: the `body` as JSON text, and its `next`. Raises
+    NotFound."""
     page = await database.read_batched(
         _PAGE,
         {"id": f"{id} {after} {limit}", "application_id": id, "after": after, "limit": limit},

@@ -9,12 +9,13 @@ from pydantic import SecretStr
 import database
 from config import Settings
 from features.health.ready import repository
+from wire.changes import Change
 
 
 def migrated(dsn: str) -> bool:
     async def ask() -> bool:
         settings = Settings(database_url=SecretStr(dsn))
-        async with database.opened(settings, database.Caller, MagicMock()):
+        async with database.opened(settings, database.Caller, Change, MagicMock()):
             return await repository.migrated()
 
     return asyncio.run(ask())

@@ -8,6 +8,7 @@ from wire.types import (
     ConfigObject,
     ConfigurationId,
     ConfigurationName,
+    Note,
     Revision,
     Timestamp,
 )
@@ -25,3 +26,4 @@ class GetRevisionResponse(BaseModel):
     action: Action
     actor: Actor
     recorded_at: Timestamp
+    note: Note

@@ -11,7 +11,7 @@ async def get(id: str, revision: int) -> str:
         """
         select row_to_json(answer)::text as body from (
             select configuration_id as id, application_id, name, comments, config,
-                revision, action, actor, rfc3339(recorded_at) as recorded_at
+                revision, action, actor, rfc3339(recorded_at) as recorded_at, note
             from configuration_revisions
             where configuration_id = %(id)s and revision = %(revision)s
             and (%(confined_to)s::text is null or application_id = confinement(%(confined_to)s))

@@ -1,6 +1,6 @@
 from pydantic import BaseModel
 
-from wire.types import Action, Actor, ConfigurationName, Revision, Timestamp
+from wire.types import Action, Actor, ConfigurationName, Note, Revision, Timestamp
 
 
 class ListRevisionsResponse(BaseModel):
@@ -11,3 +11,4 @@ class ListRevisionsResponse(BaseModel):
     actor: Actor
     recorded_at: Timestamp
     name: ConfigurationName
+    note: Note

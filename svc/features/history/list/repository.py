@@ -7,11 +7,12 @@ class NotFound(Exception):
 
 async def list_before(id: str, before: int | None, limit: int) -> list[database.Row]:
     """At most `limit` revisions older than `before`, newest first:
-    `revision`, `action`, `actor`, `recorded_at`, `name`. Raises NotFound."""
+    `revision`, `action`, `actor`, `recorded_at`, `name`, `note`. Raises NotFound."""
     rows = await database.read(
         """
         with page as (
-            select revision, action, actor, rfc3339(recorded_at) as recorded_at, name
+            select revision, action, actor, rfc3339(recorded_at) as recorded_at, name,
+                note
             from configuration_revisions
             where configuration_id = %(id)s
             and (%(before)s::bigint is null or revision < %(before)s)

@@ -1,13 +1,14 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from wire.preconditions import IfMatch, Precondition, entity_tag
+from wire.changes import CHANGE, state
+from wire.preconditions import IfMatch, Precondition
 from wire.route import ExactRoute, invalid
 from wire.types import ConfigurationId
 
 from . import repository
 from .models import RollbackConfigurationRequest, RollbackConfigurationResponse
 
-router = APIRouter(tags=["history"], route_class=ExactRoute)
+router = APIRouter(tags=["history"], route_class=ExactRoute, dependencies=[CHANGE])
 
 
 @router.post(
@@ -48,5 +49,5 @@ async def rollback_configuration(
         raise HTTPException(409, "Its application was deleted.") from None
     except repository.NameTaken:
         raise HTTPException(409, "The name that it had is taken.") from None
-    headers = {"ETag": entity_tag(now["revision"])}
+    headers = state(now["found"], now["revision"])
     return Response(now["body"], 200, headers, "application/json")

@@ -1,0 +1,50 @@
+import database
+
+# Each change of an application has a sequence of its own, and a time of its own, which tells two
+# apart that have the same sequence: a restore to an earlier time gives sequences out again.
+_CONTENT = """
+    with wanted as (
+        select * from unnest(%(id)s::text[], %(most_bytes)s::bigint[], %(known)s::text[])
+            as wanted (id, most_bytes, known)
+    )
+    select
+        wanted.id, last.sequence, last.tag,
+        case
+            when last.tag = wanted.known then null
+            -- What is large takes long to make and to send: a batch leaves it out.
+            when cardinality(%(id)s::text[]) > 1
+                then content_body(wanted.id, last.sequence, least(wanted.most_bytes, 100000))
+            else coalesce(content_body(wanted.id, last.sequence, wanted.most_bytes), '')
+        end as body
+    from wanted
+    cross join lateral (
+        select from applications
+        where applications.id = wanted.id
+        and (%(confined_to)s::text is null
+            or applications.id = (select confinement(%(confined_to)s)))
+        -- A trick of the planner: without it all applications may be read, to join them later.
+        offset 0
+    ) as application
+    cross join lateral (
+        select
+            coalesce(max(change.sequence), 0) as sequence,
+            concat_ws(' ', max(change.sequence), max(change.recorded_at)) as tag
+        from (
+            select sequence, recorded_at from configuration_revisions
+            where application_id = wanted.id order by sequence desc limit 1
+        ) as change
+    ) as last
+"""
+
+
+class NotFound(Exception):
+    """There is no such application."""
+
+
+async def get(id: str, most_bytes: int) -> database.Row:
+    """The content of an application: the `body` as JSON text, empty where it would have more than
+    `most_bytes`, and the `sequence` of its last change, 0 before the first. Raises NotFound."""
+    found = await database.read_batched(_CONTENT, {"id": id, "most_bytes": most_bytes})
+    if found is None:
+        raise NotFound
+    return found

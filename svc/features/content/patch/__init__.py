@@ -1,0 +1,1 @@
+"""PATCH /api/v1/applications/{id}/content"""
