@@ -170,14 +170,15 @@ $$;
 
 create type content_change as (name text, action text, revision bigint, patch jsonb);
 
--- What is wanted of the configuration of this name. If it is created, it gets the `id`.
+-- What is wanted of the configuration of this name, which gets the `id` if it is created; or of the
+-- one with this id, where the content is restored.
 create type wanted_configuration as (
     id text,
     name text,
     is_deleted boolean,
     has_comments boolean,  -- otherwise they stay
     comments text,
-    config jsonb,          -- a merge patch, unless the content is replaced
+    config jsonb,          -- a merge patch, where the content is patched
     revision bigint        -- that it must be at; 0: it must not be there; null: any
 );
 
@@ -195,8 +196,9 @@ begin
 end
 $$;
 
--- Makes the configurations of an application what is wanted of them. Where the content is replaced,
--- those of other names are deleted. `previous` is the sequence before; `body` says what was done.
+-- Makes the configurations of an application what is wanted of them: `way` is to `patch` those that
+-- are named, to `replace` all, or to `restore` all by their ids. Where it is not to patch, others are
+-- deleted. `previous` is the sequence before; `body` says what was done.
 --
 -- All or nothing. A refusal has one of these constraints, and as its detail a JSON object with the
 -- `previous` sequence, and with what is named here:
@@ -213,7 +215,7 @@ $$;
 create function change_content(
     application text,
     wanted wanted_configuration[],
-    replaces boolean,
+    way text,
     sequences bigint[],
     deletions bigint,
     out previous bigint,
@@ -223,6 +225,7 @@ create function change_content(
 language plpgsql set enable_nestloop = off set enable_seqscan = off as $$
 declare
     names text[] := array(select item.name from unnest(wanted) as item);
+    created text[] := '{}';
     before configurations[] := '{}';
     present configurations[];
     targets configuration_answer[];
@@ -235,9 +238,9 @@ begin
         present := array(
             select one from configurations as one
             where one.application_id = application
-            and (replaces or one.name = any(names))
+            and (way <> 'patch' or one.name = any(names))
             and not exists (select from unnest(before) as known where known.id = one.id)
-            and not exists (select from unnest(wanted) as item where item.id = one.id)
+            and not exists (select from unnest(created) as known (id) where known.id = one.id)
             order by one.id for update
         );
         before := before || present;
@@ -246,11 +249,13 @@ begin
                 coalesce(one.id, item.id), application, item.name,
                 case when item.has_comments then item.comments else one.comments end,
                 case
-                    when replaces then item.config
-                    else merge_patch(coalesce(one.config, '{}'), item.config)
+                    when way = 'patch' then merge_patch(coalesce(one.config, '{}'), item.config)
+                    else item.config
                 end
             )::configuration_answer
-            from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
+            from unnest(wanted) as item left join unnest(present) as one
+                on case when way = 'restore' then one.id else one.name end
+                = case when way = 'restore' then item.id else item.name end
             where not item.is_deleted
         );
         conflicting := conflicting || array(
@@ -263,21 +268,30 @@ begin
             where octet_length(row_to_json(target)::text)
                 > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
         );
-        insert into configurations (id, application_id, name, comments, config)
+        if way = 'restore' then
+            perform free_names(present, targets);
+        end if;
+        with inserted as (
+            insert into configurations (id, application_id, name, comments, config)
             select target.* from unnest(targets) as target
             where target.name <> all(large)
             and not exists (select from unnest(present) as one where one.id = target.id)
             order by target.name
             -- Others may have created it meanwhile.
-            on conflict on constraint configurations_application_id_name_key do nothing;
+            on conflict on constraint configurations_application_id_name_key do nothing
+            returning configurations.id
+        )
+        select created || array(select inserted.id from inserted) into created;
         delete from configurations using unnest(present) as one
             where configurations.id = one.id
             and not exists (select from unnest(targets) as target where target.id = one.id);
-        update configurations set comments = target.comments, config = target.config
+        update configurations
+            set name = target.name, comments = target.comments, config = target.config
             from unnest(targets) as target
             where configurations.id = target.id and target.name <> all(large)
             and (
-                configurations.comments is distinct from target.comments
+                configurations.name <> target.name
+                or configurations.comments is distinct from target.comments
                 or configurations.config <> target.config
                 -- As JSONB 1 and 1.0 are equal; as documents they differ.
                 or configurations.config::text <> target.config::text
@@ -297,7 +311,7 @@ begin
         perform refuse_content('content_revisions', previous, conflicting);
     elsif large <> '{}' then
         perform refuse_content('configurations_config_fits', previous, large);
-    elsif replaces and cardinality(deleted) <> deletions then
+    elsif way <> 'patch' and cardinality(deleted) <> deletions then
         perform refuse_content('content_deletions', previous, deleted);
     end if;
     select
@@ -311,7 +325,7 @@ begin
                     from json_patch(coalesce(one.config, '{}'), change.config) as operation
                 )
             end
-        )::content_change)::text, ',' order by change.name), '')
+        )::content_change)::text, ',' order by change.name, change.sequence), '')
     into sequence, body
     from configuration_revisions as change
     left join unnest(before) as one on one.id = change.configuration_id

@@ -200,6 +200,28 @@ Timestamp = Annotated[
 """RFC 3339 in UTC with six digits of the fraction, as `rfc3339` of the database makes it."""
 
 
+_POINTER = r"^(/([^\u0000~/]|~[01])*)*$"
+
+
+def _pointer(text: str) -> str:
+    if not re.fullmatch(_POINTER, text):
+        raise PydanticCustomError("pointer", "Input should be a JSON Pointer, such as /vat/fr")
+    return text
+
+
+Pointer = Annotated[
+    str,
+    AfterValidator(_pointer),
+    WithJsonSchema({"type": "string", "pattern": _POINTER, "examples": ["/vat/fr"]}),
+]
+"""A JSON Pointer (RFC 6901)."""
+
+
+def tokens(pointer: str) -> list[str]:
+    """The reference tokens of a JSON Pointer, unescaped (RFC 6901 §3 and §4)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
 class RequestModel(BaseModel):
     """A request's body: an unknown member is refused rather than dropped."""
 

@@ -1,4 +1,5 @@
 import database
+from wire.moments import point
 
 # From a batch a text of more than 100,000 bytes is left out: it takes long to make and to send. So
 # the texts of a batch of 100 have together at most some 100 * 100,000 B = 10 MB. What is stored in
@@ -31,8 +32,38 @@ _GET = """
 """
 
 
+_GET_AT = """
+    with owner as (
+        -- By its history, because it may have been deleted.
+        select applications.id from configuration_revisions
+        join applications on applications.id = configuration_revisions.application_id
+        where configuration_revisions.configuration_id = %(id)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+        order by configuration_revisions.revision limit 1
+    ), point as (
+        select point_in_time(owner.id, %(sequence)s, %(time)s) as sequence from owner
+    )
+    select
+        point.sequence, named.name is not null as was_there,
+        was.revision, configuration_body(was) as body
+    from point
+    left join configuration_names as named
+        on named.configuration_id = %(id)s
+        and named.since <= point.sequence and named.until > point.sequence
+    left join lateral configuration_at(named.configuration_id, point.sequence) as was on true
+"""
+
+
 class NotFound(Exception):
     """There is no such configuration."""
+
+
+class InFuture(Exception):
+    """The sequence or the time is yet to come."""
+
+
+class Trimmed(Exception):
+    """It was there then, and history does not have it any more."""
 
 
 async def get(id: str) -> database.Row:
@@ -41,3 +72,18 @@ async def get(id: str) -> database.Row:
     if found is None:
         raise NotFound
     return found
+
+
+async def get_at(id: str, at: str) -> database.Row:
+    """Its `revision` and its `body` as JSON text, as they were `at` a sequence or a time; and the
+    `sequence` that this stands for. Raises NotFound, InFuture or Trimmed."""
+    rows = await database.read(_GET_AT, {"id": id, **point(at)})
+    if not rows:
+        raise NotFound
+    if rows[0]["sequence"] is None:
+        raise InFuture
+    if not rows[0]["was_there"]:
+        raise NotFound
+    if rows[0]["revision"] is None:
+        raise Trimmed
+    return rows[0]

@@ -1,4 +1,5 @@
 import database
+from wire.moments import point
 
 # Each change of an application has a sequence of its own, and a time of its own, which tells two
 # apart that have the same sequence: a restore to an earlier time gives sequences out again.
@@ -37,8 +38,35 @@ _CONTENT = """
 """
 
 
+_CONTENT_AT = """
+    with point as (
+        select
+            applications.id,
+            point_in_time(applications.id, %(sequence)s, %(time)s) as sequence
+        from applications
+        where applications.id = %(id)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+    )
+    select
+        point.sequence,
+        exists (
+            select from configurations_at(point.id, point.sequence) as was where was.id is null
+        ) as is_trimmed,
+        coalesce(content_body_at(point.id, point.sequence, %(most_bytes)s), '') as body
+    from point
+"""
+
+
 class NotFound(Exception):
     """There is no such application."""
+
+
+class InFuture(Exception):
+    """The sequence or the time is yet to come."""
+
+
+class Trimmed(Exception):
+    """History does not have all of it any more."""
 
 
 async def get(id: str, most_bytes: int) -> database.Row:
@@ -48,3 +76,16 @@ async def get(id: str, most_bytes: int) -> database.Row:
     if found is None:
         raise NotFound
     return found
+
+
+async def get_at(id: str, at: str, most_bytes: int) -> database.Row:
+    """The content as it was `at` a sequence or a time, as `get` gives it; its `sequence` is the one
+    that this stands for. Raises NotFound, InFuture or Trimmed."""
+    rows = await database.read(_CONTENT_AT, {"id": id, "most_bytes": most_bytes, **point(at)})
+    if not rows:
+        raise NotFound
+    if rows[0]["sequence"] is None:
+        raise InFuture
+    if rows[0]["is_trimmed"]:
+        raise Trimmed
+    return rows[0]

@@ -62,7 +62,7 @@ async def patch(
                         %(configs)s::jsonb[], %(revisions)s::bigint[]
                     ) as item
                 ),
-                false, %(sequences)s::bigint[], 0
+                'patch', %(sequences)s::bigint[], 0
             ) as changed
             where applications.id = %(id)s
             and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))

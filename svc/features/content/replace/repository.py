@@ -63,7 +63,7 @@ async def replace(
                         %(configs)s::jsonb[]
                     ) as item (id, name, comments, config)
                 ),
-                true, %(sequences)s::bigint[], %(deletes)s
+                'replace', %(sequences)s::bigint[], %(deletes)s
             ) as changed
             where applications.id = %(id)s
             and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))

@@ -4,6 +4,8 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 import database
+from wire.links import at_sequence
+from wire.moments import At, is_time
 from wire.preconditions import IfNoneMatch, matches
 from wire.prefer import Prefer, wait_seconds
 from wire.route import ExactRoute, invalid
@@ -20,7 +22,8 @@ router = APIRouter(tags=["delivery"], route_class=ExactRoute)
     response_model=GetConfigResponse,
     responses={
         304: {"description": "It is what If-None-Match says"},
-        404: {"description": "There is no such application, or it has no such configuration"},
+        404: {"description": "There is, or was then, no such application or configuration"},
+        410: {"description": "History does not have all of it any more"},
     },
 )
 async def get_config(
@@ -41,6 +44,7 @@ async def get_config(
     explain: Annotated[
         bool, Query(description="Also tells which layers made each value.", examples=[True])
     ] = False,
+    at: At = None,
     if_none_match: IfNoneMatch = None,
     prefer: Prefer = None,
 ) -> Response:
@@ -53,8 +57,12 @@ async def get_config(
         raise invalid("query", "optional", detail="Each optional one is also a name")
     look = partial(repository.merge, application, name, optional, explain=explain)
     wait = wait_seconds(request, prefer)
+    if at and wait is not None:
+        raise invalid("query", "at", detail="What was does not change: nothing can be waited for")
     try:
-        if wait and if_none_match and if_none_match != ["*"]:
+        if at:
+            found = await repository.merge_at(application, name, optional, at, explain=explain)
+        elif wait and if_none_match and if_none_match != ["*"]:
             found = await database.wait(
                 look,
                 lambda found: not matches(if_none_match, f'"{found["opaque"]}"'),
@@ -66,10 +74,17 @@ async def get_config(
     except repository.NoSuchApplication:
         raise HTTPException(404, f"There is no application “{application}”.") from None
     except repository.NoSuchLayer as missing:
-        detail = f"The application has no configuration “{missing.name}”."
+        then = " at that time" if at else ""
+        detail = f"The application has no configuration “{missing.name}”{then}."
         raise HTTPException(404, detail) from None
+    except repository.InFuture:
+        raise invalid("query", "at", detail="This is in the future") from None
+    except repository.Trimmed:
+        raise HTTPException(410, "History does not have all of this any more.") from None
     tag = f'"{found["opaque"]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if at and is_time(at):
+        headers["Content-Location"] = at_sequence(request, found["sequence"])
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
     if matches(if_none_match, tag):

@@ -2,6 +2,7 @@ import json
 from dataclasses import dataclass
 
 import database
+from wire.moments import point
 
 # The two answers differ, and so do their entity tags: by the letter in front of the revisions.
 
@@ -91,6 +92,54 @@ _EXPLAINED = """
 """
 
 
+_AT = """
+    with application as (
+        select applications.id from applications
+        where applications.name = %(application)s
+        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
+    ), point as (
+        select point_in_time(application.id, %(sequence)s, %(time)s) as sequence from application
+    ), layers as (
+        select
+            wanted.position, wanted.name, named.name is not null as was_there, was,
+            (was).id, (was).revision, (was).config
+        from point cross join unnest(%(names)s::text[]) with ordinality as wanted (name, position)
+        left join lateral (
+            select had.configuration_id, had.name from application
+            join configuration_names as had on had.application_id = application.id
+            where had.name = wanted.name
+            and had.since <= point.sequence and had.until > point.sequence
+        ) as named on true
+        left join lateral configuration_at(named.configuration_id, point.sequence) as was on true
+    )
+    select
+        application.id as application_id, point.sequence,
+        (select bool_or(layers.was_there and layers.id is null) from layers) as is_trimmed,
+        (
+            select layers.name from layers
+            where not layers.was_there and layers.name <> all(%(optional)s::text[])
+            order by layers.position limit 1
+        ) as missing,
+        (
+            select md5(concat(%(prefix)s::text, string_agg(
+                layers.id || ' ' || layers.revision, ' ' order by layers.position
+            )))
+            from layers
+        ) as opaque,
+        (
+            select case
+                when %(explain)s then explain_layers(
+                    array_agg(layers.was order by layers.position)
+                        filter (where layers.id is not null)
+                )
+                else coalesce(merge_layers(layers.config order by layers.position), '{}')
+            end::text
+            from layers
+        ) as body
+    from application cross join point
+"""
+
+
 class NoSuchApplication(Exception):
     """No application that the caller may see has this name."""
 
@@ -100,6 +149,14 @@ class NoSuchLayer(Exception):
     """The application has no configuration of this name."""
 
     name: str
+
+
+class InFuture(Exception):
+    """The sequence or the time is yet to come."""
+
+
+class Trimmed(Exception):
+    """A layer was there then, and history does not have it any more."""
 
 
 async def merge(
@@ -127,4 +184,33 @@ async def merge(
         raise NoSuchApplication
     if found["missing"] is not None:
         raise NoSuchLayer(found["missing"])
+    return found
+
+
+async def merge_at(
+    application: str, names: list[str], optional: list[str], at: str, *, explain: bool
+) -> database.Row:
+    """The layers as they were `at` a sequence or a time of the application, as `merge` gives them;
+    and the `sequence` that this stands for. Raises NoSuchApplication, InFuture, NoSuchLayer or
+    Trimmed."""
+    rows = await database.read(
+        _AT,
+        {
+            "application": application,
+            "names": names,
+            "optional": optional,
+            "explain": explain,
+            "prefix": "t" if explain else "f",
+            **point(at),
+        },
+    )
+    if not rows:
+        raise NoSuchApplication
+    [found] = rows
+    if found["sequence"] is None:
+        raise InFuture
+    if found["missing"] is not None:
+        raise NoSuchLayer(found["missing"])
+    if found["is_trimmed"]:
+        raise Trimmed
     return found

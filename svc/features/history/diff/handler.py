@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Response
 
 from wire.route import ExactRoute
-from wire.types import ConfigurationId, Revision
+from wire.types import ConfigurationId, Omissible, Revision
 
 from . import repository
 from .models import DiffRevisionsResponse
@@ -23,18 +23,31 @@ router = APIRouter(tags=["history"], route_class=ExactRoute)
     response_class=JsonPatchResponse,
     responses={
         200: {"model": list[DiffRevisionsResponse]},
-        404: {"description": "There is no such revision"},
+        404: {"description": "There is no such revision, or no present document"},
     },
 )
 async def diff_revisions(
     id: ConfigurationId,
-    source: Annotated[Revision, Query(alias="from", description="The revision to begin with.")],
+    source: Annotated[
+        Omissible[Revision],
+        Query(alias="from", description="The revision to begin with, or the present document."),
+    ] = None,
     target: Annotated[
-        Revision, Query(alias="to", description="The revision to end with.", examples=[9])
-    ],
+        Omissible[Revision],
+        Query(alias="to", description="The revision to end with, or the present document."),
+    ] = None,
+    other: Annotated[
+        Omissible[ConfigurationId],
+        Query(description="The configuration that `to` counts in, if it is another."),
+    ] = None,
 ) -> Response:
-    """The JSON Patch (RFC 6902) that turns the `config` of one revision into that of another."""
+    """The JSON Patch (RFC 6902) that turns one `config` into another: of two revisions, or of the
+    documents as they are now, also of two configurations."""
     try:
-        return JsonPatchResponse(await repository.diff(id, source, target))
+        return JsonPatchResponse(await repository.diff(id, source, other or id, target))
     except repository.NotFound as missing:
-        raise HTTPException(404, f"There is no revision {missing.revision}.") from None
+        what = (
+            "no present document" if missing.revision is None else f"no revision {missing.revision}"
+        )
+        where = " of the other configuration" if missing.is_other else ""
+        raise HTTPException(404, f"There is {what}{where}.") from None

@@ -5,28 +5,29 @@ import database
 
 @dataclass
 class NotFound(Exception):
-    """The configuration has no such revision, or not any more."""
+    """There is no such `revision`; without one, no document at present. `is_other` says that it is
+    missing in the other configuration."""
 
-    revision: int
+    revision: int | None
+    is_other: bool
 
 
-async def diff(id: str, source: int, target: int) -> str:
-    """The JSON Patch that turns the document of revision `source` into that of `target`, as JSON
-    text. Raises NotFound."""
+async def diff(id: str, source: int | None, other: str, target: int | None) -> str:
+    """The JSON Patch that turns the document of revision `source` into that of `target`, which is a
+    revision of `other`, as JSON text; None is for the present document. Raises NotFound."""
     rows = await database.read(
         """
-        -- `materialized` is for the planner: without it, where a token is confined, PostgreSQL may
-        -- look for the two among all changes of the application.
-        with revisions as materialized (
-            select application_id, revision, config from configuration_revisions
-            where configuration_id = %(id)s and revision in (%(source)s, %(target)s)
-        ), visible as (
-            select revision, config from revisions
-            where %(confined_to)s::text is null or application_id = confinement(%(confined_to)s)
-        ), documents as (
+        with documents as (
             select
-                (select config from visible where revision = %(source)s) as source,
-                (select config from visible where revision = %(target)s) as target
+                document_of(%(id)s, %(source)s, confined.to_application) as source,
+                document_of(%(other)s, %(target)s, confined.to_application) as target
+            from (
+                select case
+                    when %(confined_to)s::text is null then null
+                    -- No application has an empty id.
+                    else coalesce(confinement(%(confined_to)s), '')
+                end as to_application
+            ) as confined
         )
         select source is not null as has_source, target is not null as has_target, (
             select coalesce(jsonb_agg(operation), '[]')::text
@@ -35,11 +36,11 @@ async def diff(id: str, source: int, target: int) -> str:
         ) as patch
         from documents
         """,
-        {"id": id, "source": source, "target": target},
+        {"id": id, "source": source, "other": other, "target": target},
     )
     if not rows[0]["has_source"]:
-        raise NotFound(source)
+        raise NotFound(source, is_other=False)
     if not rows[0]["has_target"]:
-        raise NotFound(target)
+        raise NotFound(target, is_other=other != id)
     patch: str = rows[0]["patch"]
     return patch

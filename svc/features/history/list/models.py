@@ -1,4 +1,6 @@
-from pydantic import BaseModel
+from typing import Any
+
+from pydantic import BaseModel, Field
 
 from wire.types import Action, Actor, ConfigurationName, Note, Revision, Timestamp
 
@@ -12,3 +14,4 @@ class ListRevisionsResponse(BaseModel):
     recorded_at: Timestamp
     name: ConfigurationName
     note: Note
+    value: Any = Field(default=None, description="With `path`: the value there, if there was one.")
