@@ -20,11 +20,12 @@ from wire.refusals import Refused
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 MAX_FAULTS = 20
+MAX_MEMBERS = 100_000  # of an object outside of the documents
 SHORT = 300  # characters of a number without an exponent that no limit can catch
 LARGEST = Decimal("1.7976931348623157e308")
 SMALLEST = Decimal("1e-308")
-# While it decodes a value, the decoder lets no other thread run. So it is shown this many characters
-# of a text that may be too large, and more only where the value goes on.
+# While it decodes a value, the decoder lets no other thread run. So of a text that may be too large
+# it is shown this many characters, and more only where the value goes on.
 WINDOWS = (256, 64 * 1024)
 # The decoder fails fewer characters than this before the end of a window that cuts an escape, a
 # literal or a number's exponent.
@@ -37,6 +38,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _OPENING, _COLON, _COMMA = (
     re.compile(rf"[ \t\n\r]*{sign}[ \t\n\r]*") for sign in (r"\{", ":", ",")
 )
+_NO_BACKSLASH = re.compile(r"[^\\]")
 _SIGN = re.compile(r'"|\{|\}|\[|\]|\\.', re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Behind a window, it makes the decoder fail at the end rather than where a string began.
@@ -60,7 +62,8 @@ def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[
     The body is the first of `levels` of objects, and an object behind the last of them is a
     document: it becomes an `ObjectText`, which keeps its members only where there is one level.
     Raises Refused (413) where a document, or another value in its place, has more than `limit`
-    bytes, and RequestValidationError with at most 20 faults, in the order of the text.
+    bytes, or one of the other objects more than 100,000 members, and RequestValidationError with at
+    most 20 faults, in the order of the text.
     """
     try:
         text = body.decode()
@@ -81,7 +84,7 @@ def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[
         raise malformed
     # Outside of the documents it is only a key of which the decoder does not notice that it is
     # unstorable.
-    if reader.found_fault or reader.suspicious and "\\u" in text:
+    if reader.found_fault or (reader.suspicious and "\\u" in text):
         faults = list(islice(_faults(members, (), 0), MAX_FAULTS))
         if faults:
             raise _invalid(*faults)
@@ -126,8 +129,8 @@ def _refusal(text: str) -> str | None:
 
 
 class _Reader:
-    """Reads one text. `found_fault` says whether a fault stands in the tree, and `suspicious` whether
-    there may be one that nobody has noticed."""
+    """Reads one text. `found_fault` says whether a fault stands in the tree, and `suspicious`
+    whether there may be one that nobody has noticed."""
 
     found_fault = False
     _marked = False  # there is a fault in the value that is being read
@@ -163,12 +166,16 @@ class _Reader:
     ) -> tuple[dict[str, Any], int]:
         """The object at `at`, and where it ends."""
         text, pairs = self._text, list[tuple[str, Any]]()
+        value: Any
         at = _past(_OPENING, text, at)
         while not text.startswith("}", at):
             if pairs:
                 at = _past(_COMMA, text, at)
             if not text.startswith('"', at):
                 raise json.JSONDecodeError("no key", text, at)
+            if len(pairs) == MAX_MEMBERS:
+                detail = f"These are more than {MAX_MEMBERS}"
+                raise Refused(413, "The body has too many members.", [(("body", *where), detail)])
             self._place = where
             key, at = decode(text, at)
             start = _past(_COLON, text, at)
@@ -180,11 +187,11 @@ class _Reader:
                 if self._marked or self.suspicious:
                     value = self._searched(value, start, at)
                 # Of many documents, the members are let go one by one: all at once would take long.
-                kept = value if self._levels == 1 else None
+                kept = self._levels == 1
                 if type(value) is dict:
-                    value = ObjectText(text[start:at], kept)
-                elif type(value) is list:
-                    value = kept or []
+                    value = ObjectText(text[start:at], value if kept else None)
+                elif type(value) is list and not kept:
+                    value = []
             pairs.append((key, value))
             at = _past(_SPACE, text, at)
         return self._object(pairs), at + 1
@@ -262,10 +269,19 @@ def _storable(place: Location) -> Location:
     return tuple(takewhile(lambda step: not _UNSTORABLE.search(str(step)), place))
 
 
+def _signs(text: str, at: int) -> Iterator[re.Match[str]]:
+    """The brackets, quotes and escapes from `at` on. A search lets no other thread run either."""
+    while at < len(text):
+        uncut = _NO_BACKSLASH.search(text, at + WINDOWS[-1])
+        end = uncut.end() if uncut else len(text)
+        yield from _SIGN.finditer(text, at, end)
+        at = end
+
+
 def _end(text: str, at: int) -> int:
     """Where the object, array or string at `at` ends, without decoding it."""
     depth, quoted = 0, False
-    for sign in _SIGN.finditer(text, at):
+    for sign in _signs(text, at):
         match sign[0]:
             case '"':
                 quoted = not quoted
