@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from starlette.types import Message
 
 from edge import bodies, problems
@@ -16,9 +17,9 @@ from wire.route import ContentRoute
 from wire.types import ConfigDocument, ConfigurationKey, InBatches, Item, Omissible, RequestModel
 
 MIB = 1024 * 1024
-# Of processor time, which counts whatever keeps the event loop waiting but other processes. It is
-# less than a tenth of that.
-LONGEST_STOP_SECONDS = 0.5
+# Of processor time, which counts whatever keeps the event loop waiting but other processes. It is a
+# quarter of that at most.
+LONGEST_STOP_SECONDS = 0.25
 
 
 class PutItem(RequestModel):
@@ -89,12 +90,11 @@ def test_what_is_wrong_in_a_document_is_a_400_that_points_at_it(client: TestClie
     )
 
 
-def test_of_very_many_wrong_items_the_first_are_told(client: TestClient) -> None:
-    body = json.dumps({"configurations": {f"c{number}": {} for number in range(10_000)}})
-    status, told = ask(client, body)
-    assert status == 400
-    pointers = [error["pointer"] for error in told["errors"]]
-    assert pointers == [f"/configurations/c{number}/config" for number in range(20)]
+def test_of_very_many_wrong_items_the_first_are_told() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        PutRequest.model_validate({"configurations": {f"c{number}": {} for number in range(1000)}})
+    places = [error["loc"] for error in refusal.value.errors()]
+    assert places == [("configurations", f"c{number}", "config") for number in range(100)]
 
 
 def document(key: str, value: str) -> str:
@@ -108,7 +108,8 @@ def document(key: str, value: str) -> str:
     [
         pytest.param(document("key", "a value"), 200, id="small documents"),
         pytest.param(document("ä", "日本😀"), 200, id="documents beyond ASCII"),
-        pytest.param("{}", 413, id="a million documents"),
+        pytest.param('{"a":"' + "b" * 140 + '"}', 200, id="almost 100,000 documents"),
+        pytest.param("{}", 413, id="more than 100,000 documents"),
         pytest.param("[" + '"a",' * 200_000 + "1]", 400, id="lists in their place"),
         pytest.param("[" + '"a word",' * 1_860_000 + "1]", 413, id="one document"),
         pytest.param('"' + "a" * (16 * MIB - 200) + '"', 413, id="one string"),
@@ -123,6 +124,7 @@ def test_the_event_loop_is_not_held_up_by_a_body_of_16_mib(config: str, status: 
     chunks = [body[at : at + 64 * 1024] for at in range(0, len(body), 64 * 1024)]
 
     async def receive() -> Message:
+        await asyncio.sleep(0)  # as a server lets others have their turn
         return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
 
     async def send(message: Message) -> None:

@@ -7,7 +7,7 @@ keep every digit and only PostgreSQL ever parses them into values.
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import islice, takewhile
@@ -20,7 +20,6 @@ from wire.refusals import Refused
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 MAX_FAULTS = 20
-MAX_MEMBERS = 100_000  # of an object outside of the documents
 SHORT = 300  # characters of a number without an exponent that no limit can catch
 LARGEST = Decimal("1.7976931348623157e308")
 SMALLEST = Decimal("1e-308")
@@ -32,6 +31,8 @@ WINDOWS = (256, 64 * 1024)
 CUT = 16
 
 type Location = tuple[str | int, ...]
+# For each level of objects above the documents, how many members one of them may have.
+type Levels = Sequence[int]
 type Decode = Callable[[str, int], tuple[Any, int]]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -56,14 +57,16 @@ class ObjectText(dict[str, Any]):
         self.text = text
 
 
-def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[str, Any]:
+def read_object(
+    body: bytes, levels: Levels = (sys.maxsize,), limit: int = sys.maxsize
+) -> dict[str, Any]:
     """The members of the JSON object in `body`, which must be UTF-8 without a byte order mark.
 
-    The body is the first of `levels` of objects, and an object behind the last of them is a
+    The body is the first of the `levels` of objects, and an object below the last of them is a
     document: it becomes an `ObjectText`, which keeps its members only where there is one level.
     Raises Refused (413) where a document, or another value in its place, has more than `limit`
-    bytes, or one of the other objects more than 100,000 members, and RequestValidationError with at
-    most 20 faults, in the order of the text.
+    bytes, or an object above them has too many members, and RequestValidationError with at most 20
+    faults, in the order of the text.
     """
     try:
         text = body.decode()
@@ -135,7 +138,7 @@ class _Reader:
     found_fault = False
     _marked = False  # there is a fault in the value that is being read
 
-    def __init__(self, text: str, levels: int, limit: int | None) -> None:
+    def __init__(self, text: str, levels: Levels, limit: int | None) -> None:
         """With a limit, a value that is larger is not decoded, but noted in `too_large`."""
         self._text, self._levels, self._limit = text, levels, limit
         self.suspicious = _is_suspicious(text, 0, len(text))
@@ -162,10 +165,11 @@ class _Reader:
         return members
 
     def _members(
-        self, decode: Decode, at: int, where: Location, levels: int
+        self, decode: Decode, at: int, where: Location, levels: Levels
     ) -> tuple[dict[str, Any], int]:
         """The object at `at`, and where it ends."""
         text, pairs = self._text, list[tuple[str, Any]]()
+        most, *below = levels
         value: Any
         at = _past(_OPENING, text, at)
         while not text.startswith("}", at):
@@ -173,21 +177,21 @@ class _Reader:
                 at = _past(_COMMA, text, at)
             if not text.startswith('"', at):
                 raise json.JSONDecodeError("no key", text, at)
-            if len(pairs) == MAX_MEMBERS:
-                detail = f"These are more than {MAX_MEMBERS}"
-                raise Refused(413, "The body has too many members.", [(("body", *where), detail)])
+            if len(pairs) == most:
+                faults = [(("body", *_storable(where)), f"This has more than {most} members")]
+                raise Refused(413, "The body has too many members: see errors.", faults)
             self._place = where
             key, at = decode(text, at)
             start = _past(_COLON, text, at)
             self._place = (*where, key)
-            if levels > 1 and text.startswith("{", start):
-                value, at = self._members(decode, start, self._place, levels - 1)
+            if below and text.startswith("{", start):
+                value, at = self._members(decode, start, self._place, below)
             else:
                 value, at = decode(text, start)
                 if self._marked or self.suspicious:
                     value = self._searched(value, start, at)
                 # Of many documents, the members are let go one by one: all at once would take long.
-                kept = self._levels == 1
+                kept = len(self._levels) == 1
                 if type(value) is dict:
                     value = ObjectText(text[start:at], value if kept else None)
                 elif type(value) is list and not kept:
@@ -219,7 +223,7 @@ class _Reader:
             else:
                 if length <= size and len(window[:length].encode()) <= limit:
                     return value, at + length
-        self.too_large.append(_storable(self._place[: self._levels - 1]))
+        self.too_large.append(_storable(self._place[: len(self._levels) - 1]))
         return None, _end(text, at)
 
     def _faulty(self, reason: str) -> _Faulty:

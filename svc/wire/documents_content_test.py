@@ -15,7 +15,7 @@ PADDING = " " * LIMIT  # makes a body one that may hold a document that is too l
 
 
 def read(body: str, limit: int = LIMIT) -> dict[str, Any]:
-    return read_object(body.encode(), 3, limit)
+    return read_object(body.encode(), (5, 200, 5), limit)
 
 
 def content(**items: str) -> str:
@@ -205,12 +205,20 @@ def test_a_number_is_no_shorter_one_where_a_window_ends() -> None:
         assert given["eu"]["config"] == 10**digits
 
 
-def test_more_members_than_any_application_has_are_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(documents, "MAX_MEMBERS", 3)
-    assert len(read(content(a="{}", b="{}", c="{}"))["configurations"]) == 3
-    assert too_large(content(a="{}", b="{}", c="{}", d="{}")) == [("body", "configurations")]
-    assert too_large('{"configurations": {"eu": {"a": 1, "b": 1, "c": 1, "d": 1}}}') == [
-        ("body", "configurations", "eu")
-    ]
+def test_an_object_above_the_documents_has_so_many_members_and_no_more() -> None:
+    numbers = range(200)
+    items = {f"c{number}": "{}" for number in numbers}
+    assert len(read(content(**items))["configurations"]) == 200
+    assert too_large(content(**items, more="{}")) == [("body", "configurations")]
+    members = ", ".join(f'"m{number}": 1' for number in range(5))
+    item = f'{{"configurations": {{"eu": {{{members}%s}}}}}}'
+    assert len(read(item % "")["configurations"]["eu"]) == 5
+    assert too_large(item % ', "more": 1') == [("body", "configurations", "eu")]
+    assert too_large(f'{{{members}, "more": 1}}') == [("body",)]
+    unstorable = (item % ', "more": 1').replace("eu", "\\u0000")
+    assert too_large(unstorable) == [("body", "configurations")]
+
+
+def test_a_document_may_have_any_number_of_members() -> None:
+    text = json.dumps({f"a{number}": 1 for number in range(1000)})
+    assert read(content(eu=text))["configurations"]["eu"]["config"].text == text

@@ -213,7 +213,7 @@ def _in_batches(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     if not isinstance(value, dict):
         return handler(value)
     valid = dict[str, Any]()
-    for batch in batched(value.items(), 1000, strict=False):
+    for batch in batched(value.items(), 100, strict=False):
         valid |= handler(dict(batch))
     return valid
 
