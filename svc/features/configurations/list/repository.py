@@ -12,15 +12,18 @@ import database
 # Application and name together have one row at most. `id` is compared in a way that no index can
 # serve: PostgreSQL would take that of (name, id), and read the name in all applications.
 _ROWS = {
-    (False, False): "id > wanted.after order by id",
-    (False, True): "name = any(array[wanted.name]) and id > wanted.after order by name, id",
+    (False, False): "listed.id > wanted.after order by listed.id",
+    (False, True): """
+        listed.name = any(array[wanted.name]) and listed.id > wanted.after
+        order by listed.name, listed.id
+    """,
     (True, False): """
-        application_id = any(array[wanted.application_id]) and id > wanted.after
-        order by application_id, id
+        listed.application_id = any(array[wanted.application_id]) and listed.id > wanted.after
+        order by listed.application_id, listed.id
     """,
     (True, True): """
-        application_id = wanted.application_id and name = wanted.name
-        and (wanted.after = '' or id > wanted.after)
+        listed.application_id = wanted.application_id and listed.name = wanted.name
+        and (wanted.after = '' or listed.id > wanted.after)
     """,
 }
 
@@ -45,25 +48,26 @@ _PAGE = """
             -- make and to send.
             when page.bytes > 100000 and cardinality(%(id)s::text[]) > 1 then null
             else (
-                select '[' || coalesce(string_agg(row_to_json(listed)::text, ','), '') || ']'
+                select '[' || string_agg(row_to_json(found)::text, ',') || ']'
                 from (
-                    select id, application_id, name, comments
-                    from configurations where {rows} limit wanted.rows
-                ) as listed
+                    select listed.id, listed.application_id, listed.name, listed.comments
+                    from configurations as listed where {rows} limit wanted.rows
+                ) as found
             )
         end as body
     from wanted
     cross join lateral (
         select
             -- A row with the id and the stamp of one that was printed before is that same row.
-            concat(md5(string_agg(found.id || ' ' || found.stamp, ' '))) as tag,
+            md5(string_agg(found.id || ' ' || found.stamp, ' ')) as tag,
             -- One more is found than the page holds, to know whether there is a next.
             case when count(*) > wanted.rows then (array_agg(found.id))[wanted.rows] end as next,
             sum(100 + octet_length(concat(found.name, found.comments))) as bytes
         from (
-            select id, name, comments, stamp
-            from configurations where {rows} limit wanted.rows + 1
+            select listed.id, listed.name, listed.comments, listed.stamp
+            from configurations as listed where {rows} limit wanted.rows + 1
         ) as found
+        having count(*) > 0
     ) as page
 """
 _PAGES = {asked: _PAGE.format(rows=rows) for asked, rows in _ROWS.items()}
@@ -74,7 +78,7 @@ async def list_after(
 ) -> database.Row:
     """At most `limit` configurations behind the id `after`, ascending: the `body` as JSON text, and
     `next`, the last id where more follow."""
-    page = _PAGES[bool(application_id or database.confined_to()), name is not None]
+    sql = _PAGES[bool(application_id or database.confined_to()), name is not None]
     asked = {"application_id": application_id, "name": name, "after": after or "", "limit": limit}
-    found = await database.read_batched(page, {"id": json.dumps(asked), **asked})
-    return found or {"body": "[]", "next": None}
+    page = await database.read_batched(sql, {"id": json.dumps(asked), **asked})
+    return page or {"body": "[]", "next": None}
