@@ -147,6 +147,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     monkeypatch.setattr(database, "write", stand_in.answering("write"))
     monkeypatch.setattr(database, "read_batched", stand_in.finding("read_batched"))
     monkeypatch.setattr(database, "write_batched", stand_in.finding("write_batched"))
+    monkeypatch.setattr(database, "confined_to", lambda: None)
     return stand_in
 
 
