@@ -58,7 +58,8 @@ class Crowd:
         with closing(psycopg2.connect(self.dsn)) as db, db.cursor() as cursor:
             while not self.over.is_set():
                 cursor.execute("select set_config('config_service.note', now()::text, true)")
-                later = self.changes + random.randrange(1, 10)
+                [more] = random.sample(range(1, 10), 1)
+                later = self.changes + more
                 eventually(lambda: self.changes >= later or self.over.is_set())  # noqa: B023
                 cursor.execute(
                     f"{statements[number % 2]} where application_id = %s and name = %s",
