@@ -85,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(problems.catch),
             Middleware(endings.Endings, settings.shutdown_seconds, database.stop_waiting),
             Middleware(access.check, settings.api_tokens, _open_paths(settings)),
-            Middleware(bodies.check, settings.max_body_bytes),
+            Middleware(bodies.check, settings.max_body_bytes, settings.max_content_bytes),
         ],
         exception_handlers=problems.HANDLERS,
         redirect_slashes=False,

@@ -6,13 +6,16 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wire.route import ContentRoute
+
 _JSON, _MERGE_PATCH = "application/json", "application/merge-patch+json"
 _MEDIA_TYPES = {"POST": _JSON, "PUT": _JSON, "PATCH": _MERGE_PATCH}
 _PARAMETERS = r'\s*(;\s*(charset=("?)utf-?8\3\s*)?)*'
 
 
-def check(app: ASGIApp, limit: int) -> ASGIApp:
-    """Refuses a body that is not JSON by its headers (415) or larger than `limit` bytes (413).
+def check(app: ASGIApp, limit: int, content_limit: int) -> ASGIApp:
+    """Refuses a body that is not JSON by its headers (415) or larger than `limit` bytes, or than
+    `content_limit` where it is the content of an application (413).
 
     It does so when a route reads the body, so that an unknown path stays a 404, and at the first
     byte that is too many, whatever Content-Length says.
@@ -20,23 +23,27 @@ def check(app: ASGIApp, limit: int) -> ASGIApp:
 
     async def checking(scope: Scope, receive: Receive, send: Send) -> None:
         if expected := _MEDIA_TYPES.get(scope.get("method", "")):
-            receive = _checked(receive, Headers(scope=scope), expected, limit)
+            receive = _checked(receive, scope, expected, limit, content_limit)
         await app(scope, receive, send)
 
     return checking
 
 
-def _checked(receive: Receive, headers: Headers, expected: str, limit: int) -> Receive:
-    size = 0
+def _checked(
+    receive: Receive, scope: Scope, expected: str, limit: int, content_limit: int
+) -> Receive:
+    headers, size = Headers(scope=scope), 0
 
     async def receiving() -> Message:
         nonlocal size
+        # The route is known by now: it is what reads.
+        most = content_limit if isinstance(scope.get("route"), ContentRoute) else limit
         if size == 0:
-            _check_headers(headers, expected, limit)
+            _check_headers(headers, expected, most)
         message = await receive()
         size += len(message.get("body", b""))
-        if size > limit:
-            raise _too_large(limit)
+        if size > most:
+            raise _too_large(most)
         return message
 
     return receiving

@@ -9,8 +9,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edge import problems
 from edge.bodies import check
+from wire.route import ContentRoute
 
-LIMIT = 10
+LIMIT, CONTENT_LIMIT = 10, 20
 JSON = ("content-type", "application/json")
 
 app = FastAPI(exception_handlers=problems.HANDLERS)
@@ -21,12 +22,15 @@ async def take(request: Request) -> dict[str, str]:
     return {"taken": (await request.body()).decode()}
 
 
+app.router.add_api_route("/content", take, methods=["PUT"], route_class_override=ContentRoute)
+
+
 @app.post("/unread")
 async def leave() -> dict[str, str]:
     return {"taken": ""}
 
 
-app.add_middleware(check, limit=LIMIT)
+app.add_middleware(check, limit=LIMIT, content_limit=CONTENT_LIMIT)
 
 
 class Answer(NamedTuple):
@@ -161,6 +165,20 @@ def test_a_content_length_at_the_limit_is_taken() -> None:
     assert ask(JSON, ("content-length", str(LIMIT)), chunks=[b"1" * LIMIT]).status == 200
 
 
+def test_the_content_of_an_application_has_a_limit_of_its_own() -> None:
+    for size, status in ((CONTENT_LIMIT, 200), (CONTENT_LIMIT + 1, 413)):
+        for length in ([], [("content-length", str(size))]):
+            answer = ask(
+                JSON,
+                *length,
+                method="PUT",
+                path="/content",
+                chunks=[b"1" * LIMIT, b"1" * (size - LIMIT)],
+            )
+            assert answer.status == status
+    assert answer.body["detail"] == f"The body is larger than {CONTENT_LIMIT} bytes."
+
+
 def test_the_type_is_refused_before_the_size() -> None:
     assert ask(("content-length", "11"), chunks=[b"1" * 11]).status == 415
 
@@ -190,5 +208,5 @@ def test_what_is_not_http_passes_untouched(kind: str) -> None:
         raise AssertionError("nothing is sent")
 
     scope = {"type": kind}
-    asyncio.run(asyncio.wait_for(check(inner, LIMIT)(scope, receive, send), 10))
+    asyncio.run(asyncio.wait_for(check(inner, LIMIT, CONTENT_LIMIT)(scope, receive, send), 10))
     assert given == [scope, receive, send]

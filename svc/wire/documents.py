@@ -6,12 +6,16 @@ keep every digit and only PostgreSQL ever parses them into values.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from itertools import islice
+from functools import partial
+from itertools import islice, takewhile
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+
+from wire.refusals import Refused
 
 MAX_DEPTH = 64
 MAX_DIGITS = 400
@@ -19,11 +23,24 @@ MAX_FAULTS = 20
 SHORT = 300  # characters of a number without an exponent that no limit can catch
 LARGEST = Decimal("1.7976931348623157e308")
 SMALLEST = Decimal("1e-308")
+# While it decodes a value, the decoder lets no other thread run. So it is shown this many characters
+# of a text that may be too large, and more only where the value goes on.
+WINDOWS = (256, 64 * 1024)
+# The decoder fails fewer characters than this before the end of a window that cuts an escape, a
+# literal or a number's exponent.
+CUT = 16
 
 type Location = tuple[str | int, ...]
+type Decode = Callable[[str, int], tuple[Any, int]]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_OPENING, _COLON, _COMMA = (
+    re.compile(rf"[ \t\n\r]*{sign}[ \t\n\r]*") for sign in (r"\{", ":", ",")
+)
+_SIGN = re.compile(r'"|\{|\}|\[|\]|\\.', re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Behind a window, it makes the decoder fail at the end rather than where a string began.
+_CLOSING = ' "'
 _TOO_DEEP = f"This is nested deeper than {MAX_DEPTH} levels"
 
 
@@ -37,27 +54,34 @@ class ObjectText(dict[str, Any]):
         self.text = text
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[str, Any]:
     """The members of the JSON object in `body`, which must be UTF-8 without a byte order mark.
 
-    A member that is itself an object becomes an `ObjectText`. Raises RequestValidationError with at
-    most 20 faults, in the order of the text.
+    The body is the first of `levels` of objects, and an object behind the last of them is a
+    document: it becomes an `ObjectText`, which keeps its members only where there is one level.
+    Raises Refused (413) where a document, or another value in its place, has more than `limit`
+    bytes, and RequestValidationError with at most 20 faults, in the order of the text.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise _invalid(((), f"The body is not UTF-8 at byte {error.start}")) from None
-    reader = _Reader()
+    reader = _Reader(text, levels, limit if len(body) > limit else None)
+    malformed: RequestValidationError | None = None
     try:
-        members = reader.members(text)
+        members = reader.read()
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise _invalid(((), f"The body is not a JSON object: look at {where}")) from None
-    except RecursionError:
-        raise _invalid(((), _TOO_DEEP)) from None
-    # Most texts cannot have a fault, and the search for its place is slow: a NUL and a surrogate
-    # have to be escaped, and what is deep has many brackets.
-    if reader.found_fault or "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        malformed = _invalid(((), f"The body is not a JSON object: look at {where}"))
+    if reader.too_large:
+        detail = f"A document is larger than {limit} bytes: see errors."
+        places = dict.fromkeys(reader.too_large)
+        raise Refused(413, detail, [(("body", *place), "This is too large") for place in places])
+    if malformed:
+        raise malformed
+    # Outside of the documents it is only a key of which the decoder does not notice that it is
+    # unstorable.
+    if reader.found_fault or reader.suspicious and "\\u" in text:
         faults = list(islice(_faults(members, (), 0), MAX_FAULTS))
         if faults:
             raise _invalid(*faults)
@@ -76,8 +100,11 @@ class _Repeating(dict[str, Any]):
     repeated: str
 
 
-class _Refused(str):
-    """What is wrong with a number, in its place."""
+class _Faulty:
+    """In the place of a value: what is wrong with it, by locations that begin there."""
+
+    def __init__(self, *faults: tuple[Location, str]) -> None:
+        self.faults = faults
 
 
 def _refusal(text: str) -> str | None:
@@ -99,61 +126,113 @@ def _refusal(text: str) -> str | None:
 
 
 class _Reader:
-    """Reads one text; `found_fault` says whether a fault stands in the tree for certain."""
+    """Reads one text. `found_fault` says whether a fault stands in the tree, and `suspicious` whether
+    there may be one that nobody has noticed."""
 
     found_fault = False
+    _marked = False  # there is a fault in the value that is being read
 
-    def members(self, text: str) -> dict[str, Any]:
-        """The object that is all of `text`."""
+    def __init__(self, text: str, levels: int, limit: int | None) -> None:
+        """With a limit, a value that is larger is not decoded, but noted in `too_large`."""
+        self._text, self._levels, self._limit = text, levels, limit
+        self.suspicious = _is_suspicious(text, 0, len(text))
+        self._place: Location = ()
+        self.too_large: list[Location] = []
+
+    def read(self) -> dict[str, Any]:
+        """The object that is all of the text."""
         # Not kept: it knows the reader, and the two would be left to the garbage collector.
-        decoder = json.JSONDecoder(
+        decode = json.JSONDecoder(
             object_pairs_hook=self._object,
             parse_float=self._float,
             parse_int=self._int,
-            parse_constant=lambda _: self._refused("This is not a JSON number"),
-        )
+            parse_constant=lambda _: self._faulty("This is not a JSON number"),
+        ).raw_decode
+        decode = partial(self._limited, decode) if self._limit else decode
+        try:
+            members, at = self._members(decode, 0, (), self._levels)
+        except RecursionError:
+            raise _invalid((_storable(self._place), _TOO_DEEP)) from None
+        at = _past(_SPACE, self._text, at)
+        if at != len(self._text):
+            raise json.JSONDecodeError("more than one value", self._text, at)
+        return members
 
-        def past(sign: str, at: int) -> int:
-            """Where the text goes on behind the sign, which may be none, and white space."""
-            if not text.startswith(sign, at):
-                raise json.JSONDecodeError(f"no {sign}", text, at)
-            return _SPACE.match(text, at + len(sign)).end()  # type: ignore[union-attr]
-
-        pairs: list[tuple[str, Any]] = []
-        at = past("{", past("", 0))
+    def _members(
+        self, decode: Decode, at: int, where: Location, levels: int
+    ) -> tuple[dict[str, Any], int]:
+        """The object at `at`, and where it ends."""
+        text, pairs = self._text, list[tuple[str, Any]]()
+        at = _past(_OPENING, text, at)
         while not text.startswith("}", at):
             if pairs:
-                at = past(",", at)
-            past('"', at)
-            key, at = decoder.raw_decode(text, at)
-            start = past(":", past("", at))
-            value, end = decoder.raw_decode(text, start)
-            if type(value) is dict:
-                value = ObjectText(text[start:end], value)
+                at = _past(_COMMA, text, at)
+            if not text.startswith('"', at):
+                raise json.JSONDecodeError("no key", text, at)
+            self._place = where
+            key, at = decode(text, at)
+            start = _past(_COLON, text, at)
+            self._place = (*where, key)
+            if levels > 1 and text.startswith("{", start):
+                value, at = self._members(decode, start, self._place, levels - 1)
+            else:
+                value, at = decode(text, start)
+                if self._marked or self.suspicious:
+                    value = self._searched(value, start, at)
+                # Of many documents, the members are let go one by one: all at once would take long.
+                kept = value if self._levels == 1 else None
+                if type(value) is dict:
+                    value = ObjectText(text[start:at], kept)
+                elif type(value) is list:
+                    value = kept or []
             pairs.append((key, value))
-            at = past("", end)
-        if past("}", at) != len(text):
-            raise json.JSONDecodeError("more than one value", text, at)
-        return self._object(pairs)
+            at = _past(_SPACE, text, at)
+        return self._object(pairs), at + 1
 
-    def _refused(self, reason: str) -> _Refused:
-        self.found_fault = True
-        return _Refused(reason)
+    def _searched(self, value: Any, start: int, end: int) -> Any:
+        """The value in the place of a document, or its faults where it has some."""
+        if self._marked or _is_suspicious(self._text, start, end):
+            self._marked = False
+            faults = list(islice(_faults(value, (), 1), MAX_FAULTS))
+            if faults:
+                self.found_fault = True
+                return _Faulty(*faults)
+        return value
 
-    def _float(self, text: str) -> float | _Refused:
+    def _limited(self, decode: Decode, text: str, at: int) -> tuple[Any, int]:
+        """As `decode`; what is too large is noted, and None stands in its place."""
+        limit = self._limit or 0
+        for size in (*(size for size in WINDOWS if size < limit), limit):
+            window = text[at : at + size + CUT] + _CLOSING
+            try:
+                value, length = decode(window, 0)
+            except json.JSONDecodeError as error:
+                if error.pos < size:
+                    raise json.JSONDecodeError(error.msg, text, at + error.pos) from None
+            else:
+                if length <= size and len(window[:length].encode()) <= limit:
+                    return value, at + length
+        self.too_large.append(_storable(self._place[: self._levels - 1]))
+        return None, _end(text, at)
+
+    def _faulty(self, reason: str) -> _Faulty:
+        self.found_fault = self._marked = True
+        return _Faulty(((), reason))
+
+    def _float(self, text: str) -> float | _Faulty:
         may_be_wrong = len(text) > SHORT or "e" in text or "E" in text
         reason = _refusal(text) if may_be_wrong else None
-        return self._refused(reason) if reason else float(text)
+        return self._faulty(reason) if reason else float(text)
 
-    def _int(self, text: str) -> int | _Refused:
+    def _int(self, text: str) -> int | _Faulty:
         reason = _refusal(text) if len(text) > SHORT else None
-        return self._refused(reason) if reason else int(text)
+        return self._faulty(reason) if reason else int(text)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) == len(pairs):
             return members
-        self.found_fault = True
+        self.found_fault = self._marked = True
         repeating, seen = _Repeating(members), set[str]()
         for key, _ in pairs:
             if key in seen:
@@ -163,19 +242,55 @@ class _Reader:
         return repeating
 
 
+def _past(sign: re.Pattern[str], text: str, at: int) -> int:
+    """Where the text goes on behind the sign and the white space around it."""
+    found = sign.match(text, at)
+    if not found:
+        raise json.JSONDecodeError("no sign", text, _past(_SPACE, text, at))
+    return found.end()
+
+
+def _is_suspicious(text: str, start: int, end: int) -> bool:
+    """Whether this part of the text can have a fault that the decoder does not notice: a NUL and a
+    surrogate have to be escaped, and what is deep has many brackets."""
+    brackets = text.count("{", start, end) + text.count("[", start, end)
+    return brackets > MAX_DEPTH or text.find("\\u", start, end) >= 0
+
+
+def _storable(place: Location) -> Location:
+    """As much of the place as an answer may name."""
+    return tuple(takewhile(lambda step: not _UNSTORABLE.search(str(step)), place))
+
+
+def _end(text: str, at: int) -> int:
+    """Where the object, array or string at `at` ends, without decoding it."""
+    depth, quoted = 0, False
+    for sign in _SIGN.finditer(text, at):
+        match sign[0]:
+            case '"':
+                quoted = not quoted
+            case "{" | "[" if not quoted:
+                depth += 1
+            case "}" | "]" if not quoted:
+                depth -= 1
+        if depth == 0 and not quoted:
+            return sign.end()
+    return len(text)
+
+
 def _faults(value: Any, where: Location, depth: int) -> Iterator[tuple[Location, str]]:
-    # The body itself is level 0, so that a member's own object is level 1.
-    if isinstance(value, _Refused):
-        yield where, str(value)
-    elif isinstance(value, str):
+    # A document is level 1.
+    if isinstance(value, str):
         if _UNSTORABLE.search(value):
             yield where, "This holds a NUL character or a lone surrogate"
+    elif isinstance(value, _Faulty):
+        yield from (((*where, *place), what) for place, what in value.faults)
     elif depth > MAX_DEPTH and isinstance(value, dict | list):
         yield where, _TOO_DEEP
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _faults(item, (*where, index), depth + 1)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and not isinstance(value, ObjectText):
         if isinstance(value, _Repeating) and not _UNSTORABLE.search(value.repeated):
             yield (*where, value.repeated), "This is there twice"
         for key, member in value.items():

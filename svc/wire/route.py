@@ -51,6 +51,8 @@ class ExactRoute(APIRoute):
     `wire.documents`.
     """
 
+    levels = 1
+    """The levels of objects in a body, below which its documents stand."""
     _plain: Handler | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -74,6 +76,16 @@ class ExactRoute(APIRoute):
             return _complete(self, super().get_route_handler())
         self._plain = _quick(self)
         return self._plain
+
+
+class ContentRoute(ExactRoute):
+    """A route whose body is the content of an application: larger, and with its documents three
+    levels down, in `configurations`, each in an item that has a name.
+
+    MAX_CONTENT_BYTES is the limit of the body, and MAX_BODY_BYTES that of each document.
+    """
+
+    levels = 3
 
 
 def _directly(handler: Handler) -> ASGIApp:
@@ -122,25 +134,26 @@ def _is_simple(declared: Dependant) -> bool:
     )
 
 
-def _complete(route: APIRoute, handler: Handler) -> Handler:
+def _complete(route: ExactRoute, handler: Handler) -> Handler:
     """FastAPI's own `handler`, behind the strict reading of the query and of a JSON body."""
     many, body = _many(route.dependant), route.body_field
     reads_json = body is not None and not isinstance(body.field_info, Form)
 
     async def complete(request: Request) -> Response:
-        if reads_json and (sent := await request.body()):
+        if reads_json and await request.body():
             # What `json()` returns from here on: FastAPI would not tell where the body is wrong.
-            request._json = await _members(sent)
+            request._json = await _members(request, route.levels)
         _query(request.scope["query_string"], many)
         return await handler(request)
 
     return complete
 
 
-def _quick(route: APIRoute) -> Handler:
+def _quick(route: ExactRoute) -> Handler:
     """What answers the requests of a plain route."""
     declared, reads_json, function = route.dependant, bool(route.body_field), route.endpoint
     arguments, many, status = _arguments(declared), _many(declared), route.status_code or 200
+    levels = route.levels
     dependencies = declared.dependencies
     called_before = [(_arguments(one), call) for one in dependencies if (call := one.call)]
     taken = chain.from_iterable(one.header_params for one in (declared, *dependencies))
@@ -155,7 +168,7 @@ def _quick(route: APIRoute) -> Handler:
 
     async def quick(request: Request) -> Response:
         scope, sent = request.scope, Given()
-        members = await _members(await request.body()) if reads_json else None
+        members = await _members(request, levels) if reads_json else None
         query = _query(scope["query_string"], many)
         for name, value in scope["headers"]:
             if name in headers:
@@ -165,7 +178,10 @@ def _quick(route: APIRoute) -> Handler:
         for its_arguments, dependency in called_before:
             if (values := _validated(its_arguments, given, faults)) is not None:
                 await dependency(**values)
-        values = _validated(arguments, given, faults)
+        if levels == 1:
+            values = _validated(arguments, given, faults)
+        else:  # there may be many thousand items
+            values = await to_thread(_validated, arguments, given, faults)
         if values is None or faults:
             raise RequestValidationError(faults)
         if request_name:
@@ -234,13 +250,16 @@ def _many(declared: Dependant) -> dict[str, bool]:
     return many
 
 
-async def _members(body: bytes) -> dict[str, Any]:
-    """The members of the body; a large one is read beside the event loop, not to hold up others."""
+async def _members(request: Request, levels: int) -> dict[str, Any]:
+    """The members of the body, which has so many levels of objects above its documents; a large one
+    is read beside the event loop, not to hold up others."""
+    body = await request.body()
     if not body:
         raise invalid("body", detail="Field required")
+    limits = (levels, request.app.state.settings.max_body_bytes) if levels > 1 else ()
     if len(body) > LARGE_BODY_BYTES:
-        return await to_thread(read_object, body)
-    return read_object(body)
+        return await to_thread(read_object, body, *limits)
+    return read_object(body, *limits)
 
 
 def _query(query: bytes, many: dict[str, bool]) -> Given:
