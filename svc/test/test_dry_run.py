@@ -4,8 +4,9 @@ Whoever adds an operation adds to `TRIES` how it is done, and how it is refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -47,6 +48,7 @@ WORLD = f"""
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 JSON = {"Content-Type": "application/json"}
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 OTHER, ANY = {"If-Match": '"9000"'}, {"If-Match": "*"}
 # Short to send, and too long to print.
 LONG = f"[{','.join(['1e308'] * 4000)}]"
@@ -58,7 +60,7 @@ class Try(NamedTuple):
     status: int
     body: str | None = None
     id: str = ""
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = NO_HEADERS
     query: str = ""
 
 
@@ -170,7 +172,7 @@ FIXED = [
 ]
 
 
-def _named(tries: list[tuple[str, Try]]) -> Any:
+def each(tries: list[tuple[str, Try]]) -> pytest.MarkDecorator:
     names = [f"{operation}-{one.status}" for operation, one in tries]
     return pytest.mark.parametrize(("operation", "one"), tries, ids=names)
 
@@ -237,7 +239,7 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
     made = r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b"
 
     def without(text: str) -> str:
-        return re.sub(made, lambda id: id[0] if id[0] in known else "made", text)
+        return re.sub(made, lambda found: found[0] if found[0] in known else "made", text)
 
     differing = {"date", "x-request-id", "etag"}
     headers = {k: without(v) for k, v in answer.headers.items() if k not in differing}
@@ -252,7 +254,7 @@ def test_every_operation_is_tried_and_refused_in_each_way_that_is_documented() -
         assert tried >= operation["responses"].keys() & REFUSALS, name
 
 
-@_named(ALL)
+@each(ALL)
 def test_a_dry_run_changes_nothing_and_tells_what_the_real_request_then_does(
     api: httpx.Client, guard: Server, db: connection, world: Tables, operation: str, one: Try
 ) -> None:
@@ -273,7 +275,7 @@ def test_a_dry_run_changes_nothing_and_tells_what_the_real_request_then_does(
         assert (tag is not None) == is_fixed
 
 
-@_named(FIXED)
+@each(FIXED)
 def test_what_a_dry_run_told_is_refused_after_a_change_between(
     api: httpx.Client, db: connection, world: Tables, operation: str, one: Try
 ) -> None:
@@ -325,4 +327,4 @@ def test_a_dry_run_undoes_nothing_of_the_requests_beside_it(
     with ThreadPoolExecutor(16) as clients:
         assert {answer.status_code for answer in clients.map(put, range(40))} == {200}
     done = tables.rows("select id from configurations where config = '{\"done\": true}'")
-    assert {id for (id,) in done} == set(ids[::2])
+    assert {one for (one,) in done} == set(ids[::2])
