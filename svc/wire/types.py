@@ -159,7 +159,12 @@ Transaction = Annotated[
 ]
 """The highest sequence of the changes that were committed together."""
 
-Count = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
+Count = Annotated[
+    int,
+    Field(ge=0, lt=10**18),
+    BeforeValidator(_decimal),
+    _number("How many.", 2, least=0),
+]
 """How many, in a query."""
 
 Limit = Annotated[

@@ -25,6 +25,7 @@ class PatchContentItem(RequestModel):
         default=None,
         description="The revision that it must be at; 0: it must not be there.",
         examples=[3],
+        json_schema_extra={"format": "int64"},
     )
 
 
@@ -35,7 +36,9 @@ class PatchContentRequest(RequestModel):
         dict[ConfigurationKey, Annotated[PatchContentItem, Item] | None], InBatches
     ] = Field(
         description="By their names. Null deletes, and one that is not there is created.",
-        examples=[{"production": {"config": {"retries": 5}}, "canary": None}],
+        examples=[
+            {"defaults": {"config": {"retries": 3}}, "production": {"config": {"retries": 5}}}
+        ],
     )
 
 
