@@ -366,6 +366,7 @@ def empty(db: connection) -> None:
             # History itself refuses to be emptied.
             "alter table configuration_revisions disable trigger user;"
             "delete from configuration_revisions;"
+            "delete from configuration_names;"
             "alter table configuration_revisions enable trigger user"
         )
 

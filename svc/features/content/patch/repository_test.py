@@ -234,7 +234,7 @@ def test_where_history_is_trimmed_the_change_before_is_still_known(
         "select previous, sequence from change_content(%s, array(select row("
         "  'new', name, false, true, 'new', '{}', null)::wanted_configuration"
         "  from unnest('{a,b,c}'::text[]) as name"
-        "), false, array[3], 0)",
+        "), 'patch', array[3], 0)",
         owner,
     )
     assert (previous, sequence) == (3, 6)
