@@ -46,12 +46,13 @@ _DryRun = Annotated[
     BeforeValidator(_true_or_false),
     Query(description="Answers as if it were done, and changes nothing.", examples=[True]),
 ]
+_WHY = "Refunds count twice since 10:30"
 _Note = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
     AfterValidator(_without_nul),
-    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": NO_NUL}),
-    Query(description="Why; history keeps it.", examples=["Refunds count twice since 10:30"]),
+    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": NO_NUL, "examples": [_WHY]}),
+    Query(description="Why; history keeps it."),
 ]
 
 

@@ -24,6 +24,7 @@ class PatchContentItem(RequestModel):
         default=None,
         description="The revision that it must be at; 0: it must not be there.",
         examples=[3],
+        json_schema_extra={"format": "int64"},
     )
 
 

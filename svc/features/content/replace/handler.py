@@ -29,7 +29,12 @@ async def replace_content(
     id: ApplicationId,
     body: ReplaceContentRequest,
     deletes: Annotated[
-        Count, Query(description="How many configurations this deletes, exactly.", examples=[2])
+        Count,
+        Query(
+            description="How many configurations this deletes, exactly.",
+            examples=[2],
+            json_schema_extra={"format": "int64"},
+        ),
     ] = 0,
     if_match: IfMatch = None,
 ) -> Response:

@@ -21,7 +21,10 @@ class ReplaceContentItem(RequestModel):
     comments: Comments | None = None
     config: ConfigDocument
     revision: Omissible[Annotated[int, Field(strict=True, ge=0, lt=10**18)]] = Field(
-        default=None, description="As GET gives it; changes nothing.", examples=[3]
+        default=None,
+        description="As GET gives it; changes nothing.",
+        examples=[3],
+        json_schema_extra={"format": "int64"},
     )
 
 
@@ -33,7 +36,10 @@ class ReplaceContentRequest(RequestModel):
         examples=[{"production": {"config": {"retries": 5}}}],
     )
     sequence: Omissible[Annotated[int, Field(strict=True, ge=0, lt=10**18)]] = Field(
-        default=None, description="As GET gives it; changes nothing.", examples=[46]
+        default=None,
+        description="As GET gives it; changes nothing.",
+        examples=[46],
+        json_schema_extra={"format": "int64"},
     )
 
 
