@@ -5,6 +5,7 @@ here, once for all when the route is made, because FastAPI repeats it for each r
 """
 
 import re
+import sys
 from asyncio import to_thread
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -30,7 +31,7 @@ from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wire.documents import read_object
+from wire.documents import Levels, read_object
 
 LARGE_BODY_BYTES = 64 * 1024
 
@@ -51,8 +52,7 @@ class ExactRoute(APIRoute):
     `wire.documents`.
     """
 
-    levels = 1
-    """The levels of objects in a body, below which its documents stand."""
+    levels: Levels = (sys.maxsize,)
     _plain: Handler | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -86,7 +86,8 @@ class ContentRoute(ExactRoute):
     MAX_CONTENT_BYTES is the limit of the body, and MAX_BODY_BYTES that of each document.
     """
 
-    levels = 3
+    # The body, `configurations`, an item. What is wrong with many at once would hold up others.
+    levels = (100, 100_000, 100)
 
 
 def _directly(handler: Handler) -> ASGIApp:
@@ -184,7 +185,7 @@ def _quick(route: ExactRoute, complete: Handler) -> Handler:
         for its_arguments, dependency in called_before:
             if (values := _validated(its_arguments, given, faults)) is not None:
                 await dependency(**values)
-        if levels == 1:
+        if len(levels) == 1:
             values = _validated(arguments, given, faults)
         else:  # there may be many thousand items
             values = await to_thread(_validated, arguments, given, faults)
@@ -256,13 +257,12 @@ def _many(declared: Dependant) -> dict[str, bool]:
     return many
 
 
-async def _members(request: Request, levels: int) -> dict[str, Any]:
-    """The members of the body, which has so many levels of objects above its documents; a large one
-    is read beside the event loop, not to hold up others."""
+async def _members(request: Request, levels: Levels) -> dict[str, Any]:
+    """The members of the body; a large one is read beside the event loop, not to hold up others."""
     body = await request.body()
     if not body:
         raise invalid("body", detail="Field required")
-    limits = (levels, request.app.state.settings.max_body_bytes) if levels > 1 else ()
+    limits = (levels, request.app.state.settings.max_body_bytes) if len(levels) > 1 else ()
     if len(body) > LARGE_BODY_BYTES:
         return await to_thread(read_object, body, *limits)
     return read_object(body, *limits)
