@@ -273,12 +273,16 @@ begin
                 order by target.name
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
-            delete from configurations using unnest(present) as one
-                where configurations.id = one.id
-                and not exists (select from unnest(targets) as target where target.id = one.id);
+            delete from configurations where id = any(array(
+                select one.id from unnest(present) as one
+                where not exists (select from unnest(targets) as target where target.id = one.id)
+            ));
             update configurations set comments = target.comments, config = target.config
                 from unnest(targets) as target
                 where configurations.id = target.id and target.name <> all(large)
+                -- A trick of the planner: without it the configurations of all applications are
+                -- read, to join them.
+                and configurations.id = any(array(select one.id from unnest(targets) as one))
                 and (
                     configurations.comments is distinct from target.comments
                     or configurations.config <> target.config

@@ -109,6 +109,18 @@ def together(questions: Iterable[Asked]) -> Asked:
     return first
 
 
+def questions_of_content(size: int, owner: str, large: str, old: str) -> Iterator[Asked]:
+    """Those that are about all configurations of an application, or about some."""
+    for of, most_bytes in ((owner, 10**6), (large, 1_000), (old, 10**6)):
+        yield ask("content.get", of, most_bytes)
+    for of in (owner, large, old):
+        few = {"c7": {"config": '{"b": 2}'}, f"c{size - 1}": None, "new": {}}
+        yield ask("content.patch", of, few, None)
+    for of, deletes in ((owner, 100), (old, 1)):
+        yield ask("content.replace", of, {}, deletes, None)
+    yield together(ask("content.get", of, 10**6) for of in (owner, application(0), old))
+
+
 def questions(size: int, last: int) -> Iterator[Asked]:
     """All of them, where so many are kept and `last` is the latest sequence."""
     number, large, old = size // 400, application(size - 1), application(size - 2)
@@ -136,14 +148,7 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         yield ask("configurations.replace", of, None, "new", None, "{}", None)
         yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
         yield ask("configurations.delete", of, None)
-    for of, most_bytes in ((owner, 10**6), (large, 1_000), (old, 10**6)):
-        yield ask("content.get", of, most_bytes)
-    for of in (owner, large, old):
-        few = {"c7": {"config": '{"b": 2}'}, f"c{size - 1}": None, "new": {}}
-        yield ask("content.patch", of, few, None)
-    for of, deletes in ((owner, 100), (old, 1)):
-        yield ask("content.replace", of, {}, deletes, None)
-    yield together(ask("content.get", of, 10**6) for of in (owner, application(0), old))
+    yield from questions_of_content(size, owner, large, old)
     hundred = [configuration(100 * number + i) for i in range(100)]
     yield together(ask("configurations.get", of) for of in hundred)
     yield together(

@@ -8,7 +8,7 @@ from conftest import Repositories, Tables
 from features.applications.list import repository
 
 
-def listed(run: Repositories, *asked: Any, **caller: str) -> list[dict[str, Any]]:
+def listed(run: Repositories, *asked: Any, **caller: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(run(repository.list_after(*asked), **caller)["body"])
     return found
 
