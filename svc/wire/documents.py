@@ -158,7 +158,7 @@ class _Reader:
         try:
             members, at = self._members(decode, 0, (), self._levels)
         except RecursionError:
-            raise _invalid((_storable(self._place), _TOO_DEEP)) from None
+            raise _invalid((self._above(), _TOO_DEEP)) from None
         at = _past(_SPACE, self._text, at)
         if at != len(self._text):
             raise json.JSONDecodeError("more than one value", self._text, at)
@@ -223,8 +223,13 @@ class _Reader:
             else:
                 if length <= size and len(window[:length].encode()) <= limit:
                     return value, at + length
-        self.too_large.append(_storable(self._place[: len(self._levels) - 1]))
+        self.too_large.append(self._above())
         return None, _end(text, at)
+
+    def _above(self) -> Location:
+        """The object above the document that is being read: of one that is not decoded, no more is
+        told."""
+        return _storable(self._place[: len(self._levels) - 1])
 
     def _faulty(self, reason: str) -> _Faulty:
         self.found_fault = self._marked = True
