@@ -874,8 +874,8 @@ def applied(document: Any, operations: list[dict[str, Any]]) -> Any:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The merge patch (RFC 7396) that turns one object into another, in which no member becomes null
-    but one that has to be removed or the comments."""
+    """The merge patch (RFC 7396) that turns one object into another. Of the members that the other
+    has, only an item's comments may be null."""
     patch = dict.fromkeys(before.keys() - after.keys())
     for key, value in after.items():
         old = before.get(key)
