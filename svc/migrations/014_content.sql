@@ -161,11 +161,17 @@ begin
 end
 $$;
 
--- The sequence of the last change of an application that is not one of this transaction.
+-- The sequence of the last change of an application that is not one of this transaction: the one
+-- before all that are. It may be trimmed already, by what this transaction has changed.
 create function sequence_of_others(application text) returns bigint language sql volatile as $$
-    select coalesce(max(change.sequence), 0) from configuration_revisions as change
-    where change.application_id = application
-    and change.transaction_id is distinct from (select recorded_transaction())
+    with others as (
+        select coalesce(max(change.sequence), 0) as last from configuration_revisions as change
+        where change.application_id = application
+        and change.transaction_id is distinct from (select recorded_transaction())
+    )
+    select coalesce(max(own.sequence) - count(*), (select last from others))
+    from configuration_revisions as own
+    where own.application_id = application and own.sequence > (select last from others)
 $$;
 
 create type content_change as (name text, action text, revision bigint, patch jsonb);
@@ -206,8 +212,9 @@ $$;
 --   content_deletions           not `deletions` would be deleted but `number`, and `names` first
 --
 -- It locks as single changes do: rows in the order of their ids, new names in theirs, the row of the
--- application, the place in the order of changes. Only then is it certain what others have committed
--- meanwhile; where they have, the same is done once more for what they have made.
+-- application, the place in the order of changes. Only then is it certain what others have created
+-- meanwhile. Whoever holds such a row may wait for this place: to wait for the row in turn would be a
+-- deadlock. So all is undone, which lets go of the place, and done once more.
 --
 -- The settings: PostgreSQL would keep a plan that was made for few, and take hours for many.
 create function change_content(
@@ -223,68 +230,75 @@ create function change_content(
 language plpgsql set enable_nestloop = off set enable_seqscan = off as $$
 declare
     names text[] := array(select item.name from unnest(wanted) as item);
-    before configurations[] := '{}';
     present configurations[];
     targets configuration_answer[];
-    conflicting text[] := '{}';
-    large text[] := '{}';
+    conflicting text[];
+    large text[];
     deleted text[];
 begin
-    for pass in 1..2 loop
-        sequence := sequence_of_others(application);
-        present := array(
-            select one from configurations as one
-            where one.application_id = application
-            and (replaces or one.name = any(names))
-            and not exists (select from unnest(before) as known where known.id = one.id)
-            and not exists (select from unnest(wanted) as item where item.id = one.id)
-            order by one.id for update
-        );
-        before := before || present;
-        targets := array(
-            select row(
-                coalesce(one.id, item.id), application, item.name,
-                case when item.has_comments then item.comments else one.comments end,
-                case
-                    when replaces then item.config
-                    else merge_patch(coalesce(one.config, '{}'), item.config)
-                end
-            )::configuration_answer
-            from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
-            where not item.is_deleted
-        );
-        conflicting := conflicting || array(
-            select item.name
-            from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
-            where item.revision <> coalesce(one.revision, 0) and (pass = 1 or one.id is not null)
-        );
-        large := large || array(
-            select target.name from unnest(targets) as target
-            where octet_length(row_to_json(target)::text)
-                > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
-        );
-        insert into configurations (id, application_id, name, comments, config)
-            select target.* from unnest(targets) as target
-            where target.name <> all(large)
-            and not exists (select from unnest(present) as one where one.id = target.id)
-            order by target.name
-            -- Others may have created it meanwhile.
-            on conflict on constraint configurations_application_id_name_key do nothing;
-        delete from configurations using unnest(present) as one
-            where configurations.id = one.id
-            and not exists (select from unnest(targets) as target where target.id = one.id);
-        update configurations set comments = target.comments, config = target.config
-            from unnest(targets) as target
-            where configurations.id = target.id and target.name <> all(large)
-            and (
-                configurations.comments is distinct from target.comments
-                or configurations.config <> target.config
-                -- As JSONB 1 and 1.0 are equal; as documents they differ.
-                or configurations.config::text <> target.config::text
+    loop
+        begin
+            present := array(
+                select one from configurations as one
+                where one.application_id = application
+                and (replaces or one.name = any(names))
+                order by one.id for update
             );
-        perform take_places(array[application]);
-        previous := sequence_of_others(application);
-        exit when previous = sequence;
+            targets := array(
+                select row(
+                    coalesce(one.id, item.id), application, item.name,
+                    case when item.has_comments then item.comments else one.comments end,
+                    case
+                        when replaces then item.config
+                        else merge_patch(coalesce(one.config, '{}'), item.config)
+                    end
+                )::configuration_answer
+                from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
+                where not item.is_deleted
+            );
+            conflicting := array(
+                select item.name
+                from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
+                where item.revision <> coalesce(one.revision, 0)
+            );
+            large := array(
+                select target.name from unnest(targets) as target
+                where octet_length(row_to_json(target)::text)
+                    > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
+            );
+            insert into configurations (id, application_id, name, comments, config)
+                select target.* from unnest(targets) as target
+                where target.name <> all(large)
+                and not exists (select from unnest(present) as one where one.id = target.id)
+                order by target.name
+                -- Others may have created it meanwhile.
+                on conflict on constraint configurations_application_id_name_key do nothing;
+            delete from configurations using unnest(present) as one
+                where configurations.id = one.id
+                and not exists (select from unnest(targets) as target where target.id = one.id);
+            update configurations set comments = target.comments, config = target.config
+                from unnest(targets) as target
+                where configurations.id = target.id and target.name <> all(large)
+                and (
+                    configurations.comments is distinct from target.comments
+                    or configurations.config <> target.config
+                    -- As JSONB 1 and 1.0 are equal; as documents they differ.
+                    or configurations.config::text <> target.config::text
+                );
+            perform take_places(array[application]);
+            previous := sequence_of_others(application);
+            exit when not exists (
+                select from unnest(targets) as target full join (
+                    select one.id from configurations as one
+                    where one.application_id = application
+                    and (replaces or one.name = any(names))
+                ) as found on found.id = target.id
+                where target.id is null or (found.id is null and target.name <> all(large))
+            );
+            raise sqlstate 'CS001' using message = 'others have created configurations meanwhile';
+        exception when sqlstate 'CS001' then
+            null;
+        end;
     end loop;
     deleted := array(
         select change.name from configuration_revisions as change
@@ -314,7 +328,7 @@ begin
         )::content_change)::text, ',' order by change.name), '')
     into sequence, body
     from configuration_revisions as change
-    left join unnest(before) as one on one.id = change.configuration_id
+    left join unnest(present) as one on one.id = change.configuration_id
     where change.application_id = application and change.sequence > previous;
     body := '{"sequence":' || sequence || ',"changes":[' || body || ']}';
 end

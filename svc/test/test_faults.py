@@ -6,6 +6,8 @@ sets it, makes it go on for so long.
 
 import json
 import os
+import random
+import re
 import select
 import signal
 import socket
@@ -14,10 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psycopg2
@@ -264,6 +268,230 @@ def test_compare_and_set_makes_one_unforked_chain_under_faults(
     changes = contention.count()
     print(f"{kills} kills, {changes} successful changes, {len(contention.unknown)} unknown")
     assert changes > 0
+
+
+class Change(NamedTuple):
+    """A change of the content: `wanted` are created or changed, `unwanted` are deleted where they
+    are there."""
+
+    wanted: set[str]
+    unwanted: set[str]
+
+    def may_have_changed(self, names: set[str]) -> bool:
+        """Whether these are what it changes as a whole."""
+        return self.wanted <= names <= self.wanted | self.unwanted
+
+
+class Storm:
+    """Writers of many configurations at once beside writers of single ones, of the same names."""
+
+    names = tuple(f"n{number}" for number in range(12))
+
+    def __init__(self, servers: list[Server]) -> None:
+        self.bases = [server.client.base_url for server in servers]
+        self.over = threading.Event()
+        self.owner = create(servers[0].client, "owner").json()["id"]
+        self.path = f"{APPLICATIONS}/{self.owner}"
+        # The changes of the content by their notes: what the answer said was done, and what may
+        # have been done.
+        self.acknowledged = dict[str, dict[str, Any]]()
+        self.unknown = dict[str, Change]()
+        self.singles = 0
+        # Each 503: when it was asked for, when it was answered, and what it said.
+        self.refusals = list[tuple[float, float, str]]()
+
+    def write(self, writer: int) -> None:
+        """Goes on, now through one instance and now through another, until it is over."""
+        kinds = [self.patch, self.patch, self.replace, self.patch] if writer < 8 else [self.single]
+        turn = 0
+        with self._clients() as clients:
+            while not self.over.is_set():
+                turn += 1
+                client, kind = clients[(writer + turn) % len(clients)], kinds[turn % len(kinds)]
+                kind(client, f"{writer}-{turn}")
+
+    def follow(self, writing: list[Future[None]]) -> list[dict[str, Any]]:
+        """All changes, by small pages that are read while they are made."""
+        changes, turn = list[dict[str, Any]](), 0
+        with self._clients() as clients:
+            while True:
+                turn += 1
+                after = changes[-1]["sequence"] if changes else 0
+                query = {"after": after, "limit": turn % 5 + 1}
+                client, is_over = clients[turn % len(clients)], all(one.done() for one in writing)
+                answer = self._ask(client, "GET", f"{self.path}/changes", params=query)
+                if answer.status_code != 200:
+                    continue
+                page = answer.json()["changes"]
+                assert not page or page[-1]["sequence"] == page[-1]["transaction"]
+                changes += page
+                if is_over and not page:
+                    return changes
+
+    def patch(self, client: httpx.Client, note: str) -> None:
+        """Creates or changes three of them, and deletes two."""
+        names = random.sample(self.names, 5)
+        change = Change({*names[:3]}, {*names[3:]})
+        items = dict.fromkeys(names) | {name: document(note) for name in change.wanted}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._change(client, "PATCH", items, note, change, {}, headers)
+
+    def replace(self, client: httpx.Client, note: str) -> None:
+        """Creates or changes two of what there is now, and deletes one."""
+        found = self._ask(client, "GET", f"{self.path}/content")
+        if found.status_code == 200:
+            items = found.json()["configurations"]
+            names = random.sample(self.names, 3)
+            change = Change({*names[:2]}, {*names[2:]} & {*items})
+            items |= {name: document(note) for name in change.wanted}
+            items = {name: item for name, item in items.items() if name not in change.unwanted}
+            headers = {"Content-Type": "application/json", "If-Match": found.headers["etag"]}
+            query = {"deletes": len(change.unwanted)}
+            self._change(client, "PUT", items, note, change, query, headers)
+
+    def _change(
+        self,
+        client: httpx.Client,
+        method: str,
+        items: dict[str, Any],
+        note: str,
+        change: Change,
+        query: dict[str, int],
+        headers: dict[str, str],
+    ) -> None:
+        self.unknown[note] = change
+        answer = self._ask(
+            client,
+            method,
+            f"{self.path}/content",
+            content=json.dumps({"configurations": items}),
+            params={**query, "note": note},
+            headers=headers,
+        )
+        assert answer.status_code in {200, 412, 503}, answer.text
+        if answer.status_code == 503 and "unknown" in answer.json()["detail"]:
+            return
+        del self.unknown[note]
+        if answer.status_code == 200:
+            self.acknowledged[note] = answer.json()
+            assert change.may_have_changed({one["name"] for one in answer.json()["changes"]})
+
+    def single(self, client: httpx.Client, value: str) -> None:
+        """Changes or deletes one of them, or creates it where it is not there."""
+        [name] = random.sample(self.names, 1)
+        member = {"name": name, **document(value)}
+        query = {"application_id": self.owner, "name": name}
+        found = self._ask(client, "GET", CONFIGURATIONS, params=query)
+        if found.status_code != 200:
+            return
+        options: dict[str, Any] = {}
+        if found.json():
+            path = f"{CONFIGURATIONS}/{found.json()[0]['id']}"
+            [method] = random.sample(["PUT", "PATCH", "DELETE"], 1)
+        else:
+            path, method = CONFIGURATIONS, "POST"
+            member["application_id"] = self.owner
+        if method == "PATCH":
+            options["headers"] = {"Content-Type": "application/merge-patch+json"}
+        if method != "DELETE":
+            options["json"] = member
+        answer = self._ask(client, method, path, **options)
+        assert answer.status_code in {200, 201, 204, 404, 409, 503}, answer.text
+        self.singles += answer.is_success
+
+    def _ask(self, client: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
+        began = time.monotonic()
+        answer = client.request(method, path, **options)
+        if answer.status_code == 503:
+            self.refusals.append((began, time.monotonic(), answer.json()["detail"]))
+        return answer
+
+    @contextmanager
+    def _clients(self) -> Iterator[list[httpx.Client]]:
+        """One for each instance."""
+        with ExitStack() as stack:
+            made = (httpx.Client(base_url=base, timeout=30, verify=PLAIN) for base in self.bases)
+            yield [stack.enter_context(one) for one in made]
+
+
+def document(value: str) -> dict[str, Any]:
+    return {"config": {"value": value, "secret": "canary"}}
+
+
+def deadlocks(server: Server) -> int:
+    """How many statements of the service PostgreSQL has given up in a deadlock."""
+    metric = r'^database_errors_total{sqlstate="40P01"} (\d+)'
+    return sum(map(int, re.findall(metric, server.client.get("/metrics").text, re.MULTILINE)))
+
+
+def test_changes_of_many_are_whole_beside_single_ones_and_no_deadlock_is_answered_under_faults(
+    postgres: Postgres, service: Server, seconds: float
+) -> None:
+    with serving(postgres.dsn) as other:
+        instances = [service, other]
+        before = sum(map(deadlocks, instances))
+        storm, away = Storm(instances), list[tuple[float, float]]()
+        with ThreadPoolExecutor(17) as crowd, ending(storm.over):
+            writing = [crowd.submit(storm.write, writer) for writer in range(16)]
+            following = crowd.submit(storm.follow, writing)
+            end = time.monotonic() + seconds
+            while len(away) < 2 or time.monotonic() < end:
+                many, single = len(storm.acknowledged) + 30, storm.singles + 30
+                eventually(lambda: len(storm.acknowledged) >= many and storm.singles >= single)  # noqa: B023
+                began = time.monotonic()
+                postgres.kill()
+                postgres.start()
+                eventually(lambda: all(map(ready, instances)))
+                away.append((began, time.monotonic()))
+            storm.over.set()
+            for one in writing:
+                one.result()
+            changes = following.result()
+        content = service.client.get(f"{storm.path}/content")
+        retried = sum(map(deadlocks, instances)) - before
+    print(
+        f"{len(away)} kills, {len(storm.acknowledged)} changes of many, {storm.singles} of one,"
+        f" {len(storm.unknown)} unknown, {retried} deadlocks"
+    )
+    # Who asks while PostgreSQL is there is served: neither a deadlock nor a lock reaches him.
+    assert not [
+        (began, ended, why)
+        for began, ended, why in storm.refusals
+        if not any(began < back and gone < ended for gone, back in away)
+    ]
+
+    assert [one["sequence"] for one in changes] == list(range(1, len(changes) + 1))
+    times = [one["recorded_at"] for one in changes]
+    assert times == sorted(times)
+    made = dict[str, dict[str, Any]]()
+    for last, transaction in groupby(changes, itemgetter("transaction")):
+        together = list(transaction)
+        assert together[-1]["sequence"] == last
+        [note] = {one["note"] for one in together}
+        if note:
+            assert note not in made
+            made[note] = {one["name"]: (last, one["action"], one["revision"]) for one in together}
+    for note, done in storm.acknowledged.items():
+        said = {
+            one["name"]: (done["sequence"], one["action"], one["revision"])
+            for one in done["changes"]
+        }
+        assert made.pop(note, {}) == said
+    assert all(storm.unknown[note].may_have_changed({*names}) for note, names in made.items())
+
+    replayed = dict[str, dict[str, Any]]()
+    with closing(postgres.connect()) as db, db.cursor() as cursor:
+        cursor.execute(
+            "select name, action, revision, comments, config from configuration_revisions"
+            " where application_id = %s order by sequence",
+            [storm.owner],
+        )
+        for name, action, *state in cursor:
+            assert (name in replayed) == (action != "create")
+            replayed[name] = dict(zip(("revision", "comments", "config"), state, strict=True))
+            if action == "delete":
+                del replayed[name]
+    assert content.json() == {"sequence": len(changes), "configurations": replayed}
 
 
 class Cutter:

@@ -7,6 +7,7 @@ from wire.types import (
     ConfigDocument,
     ConfigurationKey,
     ConfigurationName,
+    InBatches,
     Item,
     Omissible,
     RequestModel,
@@ -31,7 +32,9 @@ class PatchContentItem(RequestModel):
 class PatchContentRequest(RequestModel):
     """What is to change in the configurations that it names. The others stay as they are."""
 
-    configurations: dict[ConfigurationKey, Annotated[PatchContentItem, Item] | None] = Field(
+    configurations: Annotated[
+        dict[ConfigurationKey, Annotated[PatchContentItem, Item] | None], InBatches
+    ] = Field(
         description="By their names. Null deletes, and one that is not there is created.",
         examples=[
             {"defaults": {"config": {"retries": 3}}, "production": {"config": {"retries": 5}}}

@@ -7,6 +7,7 @@ from wire.types import (
     ConfigDocument,
     ConfigurationKey,
     ConfigurationName,
+    InBatches,
     Item,
     Omissible,
     RequestModel,
@@ -31,7 +32,9 @@ class ReplaceContentItem(RequestModel):
 class ReplaceContentRequest(RequestModel):
     """All configurations that there are to be. What GET returned may be sent back."""
 
-    configurations: dict[ConfigurationKey, Annotated[ReplaceContentItem, Item]] = Field(
+    configurations: Annotated[
+        dict[ConfigurationKey, Annotated[ReplaceContentItem, Item]], InBatches
+    ] = Field(
         description="By their names.",
         examples=[{"production": {"config": {"retries": 5}}}],
     )
