@@ -283,13 +283,17 @@ begin
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
-            delete from configurations using unnest(present) as one
-                where configurations.id = one.id
-                and not exists (select from unnest(targets) as target where target.id = one.id);
+            delete from configurations where id = any(array(
+                select one.id from unnest(present) as one
+                where not exists (select from unnest(targets) as target where target.id = one.id)
+            ));
             update configurations
                 set name = target.name, comments = target.comments, config = target.config
                 from unnest(targets) as target
                 where configurations.id = target.id and target.name <> all(large)
+                -- A trick of the planner: without it the configurations of all applications are
+                -- read, to join them.
+                and configurations.id = any(array(select one.id from unnest(targets) as one))
                 and (
                     configurations.name <> target.name
                     or configurations.comments is distinct from target.comments
