@@ -1,4 +1,5 @@
 import json
+from asyncio import to_thread
 from dataclasses import dataclass
 
 from psycopg2 import IntegrityError
@@ -70,10 +71,7 @@ async def replace(
             """,
             {
                 "id": id,
-                "ids": [new_ulid() for _ in items],
-                "names": list(items),
-                "comments": [item.comments for item in items.values()],
-                "configs": [item.config for item in items.values()],
+                **await to_thread(_lists, items),
                 "sequences": sequences,
                 "deletes": deletes,
             },
@@ -94,3 +92,14 @@ async def replace(
     if not rows:
         raise NotFound
     return rows[0]
+
+
+def _lists(items: dict[str, ReplaceContentItem]) -> database.Values:
+    """The values of the statement that are lists with an element for each item. Those of many
+    thousands take long, and so are made in a thread."""
+    return {
+        "ids": [new_ulid() for _ in items],
+        "names": list(items),
+        "comments": [item.comments for item in items.values()],
+        "configs": [item.config for item in items.values()],
+    }
