@@ -1,6 +1,10 @@
 -- An application's configurations change as one. History says what was committed together, why, and
 -- when, in the order of an application's changes.
 
+-- Whoever is changing something finishes it first: it would go on in the functions of before, on
+-- tables that are no longer theirs.
+lock table configurations in share row exclusive mode;
+
 -- What is older has neither a note nor a transaction: each change of it counts as one of its own.
 alter table configuration_revisions add column note varchar(1024);
 alter table configuration_revisions add column transaction_id bigint;

@@ -1,4 +1,5 @@
 import json
+from asyncio import to_thread
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,7 @@ async def replace(
             """,
             {
                 "id": id,
-                "ids": [new_ulid() for _ in items],
-                "names": list(items),
-                "comments": [item.comments for item in items.values()],
-                "configs": [item.config for item in items.values()],
+                **await to_thread(_lists, items),
                 "sequences": sequences,
                 "deletes": deletes,
             },
@@ -101,3 +99,14 @@ def _told(refusal: IntegrityError) -> dict[str, Any]:
     """What a refusal of `change_content` says beside its constraint."""
     told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
     return told
+
+
+def _lists(items: dict[str, ReplaceContentItem]) -> database.Values:
+    """The values of the statement that are lists with an element for each item. Those of many
+    thousands take long, and so are made in a thread."""
+    return {
+        "ids": [new_ulid() for _ in items],
+        "names": list(items),
+        "comments": [item.comments for item in items.values()],
+        "configs": [item.config for item in items.values()],
+    }
