@@ -182,13 +182,16 @@ $$;
 create function free_names(present configurations[], targets configuration_answer[]) returns void
 language plpgsql as $$
 begin
-    delete from configurations using unnest(present) as one
-        where configurations.id = one.id
-        and not exists (select from unnest(targets) as target where target.id = one.id);
+    delete from configurations where id = any(array(
+        select one.id from unnest(present) as one
+        where not exists (select from unnest(targets) as target where target.id = one.id)
+    ));
     perform set_config('config_service.frees_names', 'on', true);
     update configurations set name = gen_random_uuid()
         from unnest(targets) as target
-        where configurations.id = target.id and configurations.name <> target.name;
+        where configurations.id = target.id and configurations.name <> target.name
+        -- A trick of the planner: without it the configurations of all applications are read.
+        and configurations.id = any(array(select one.id from unnest(targets) as one));
     perform set_config('config_service.frees_names', '', true);
 end
 $$;
