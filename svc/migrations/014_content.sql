@@ -241,14 +241,11 @@ declare
     targets configuration_answer[];
     conflicting text[];
     large text[];
-<<<<<<< HEAD
     created bigint;
-=======
     bytes bigint;
     most_bytes bigint := nullif(current_setting('config_service.max_document_bytes', true), '');
     most_bytes_of_all bigint :=
         nullif(current_setting('config_service.max_content_bytes', true), '');
->>>>>>> main
     deleted text[];
 begin
     loop
@@ -279,16 +276,6 @@ begin
                 from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
                 where item.revision <> coalesce(one.revision, 0)
             );
-<<<<<<< HEAD
-            large := array(
-                select target.name from unnest(targets) as target
-                where octet_length(row_to_json(target)::text)
-                    > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
-            );
-            if way = 'restore' then
-                perform free_names(present, targets);
-            end if;
-=======
             select
                 coalesce(array_agg(printed.name) filter (where printed.bytes > most_bytes), '{}'),
                 -- Alone each has its ids too, and so at most 100 bytes more than in the content.
@@ -298,7 +285,9 @@ begin
                 select target.name, octet_length(row_to_json(target)::text) as bytes
                 from unnest(targets) as target
             ) as printed;
->>>>>>> main
+            if way = 'restore' then
+                perform free_names(present, targets);
+            end if;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
@@ -353,13 +342,9 @@ begin
         perform refuse_content('content_revisions', previous, conflicting);
     elsif large <> '{}' then
         perform refuse_content('configurations_config_fits', previous, large);
-<<<<<<< HEAD
-    elsif way <> 'patch' and cardinality(deleted) <> deletions then
-=======
     elsif bytes > most_bytes_of_all then
         perform refuse_content('content_fits', previous);
-    elsif replaces and cardinality(deleted) <> deletions then
->>>>>>> main
+    elsif way <> 'patch' and cardinality(deleted) <> deletions then
         perform refuse_content('content_deletions', previous, deleted);
     end if;
     select
