@@ -76,6 +76,9 @@ test: migrate ## Run all tests, with coverage
 	@cd svc && uv run python -m coverage combine --quiet --append .coverage_beside
 	@cd svc && uv run python -m coverage report
 
+# The tests start Python some eighty times. To compile the sources again would be half of each start.
+test-others test-beside: export PYTHONDONTWRITEBYTECODE :=
+
 test-others:
 	@cd svc && $(pytest_cov) -m "not beside and not fuzz and not clients"
 

@@ -47,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", default="200", help="how many examples of each operation")
 
 
+def pytest_configure() -> None:
+    """Leaves the processes that the tests start to coverage itself (`patch` in pyproject.toml):
+    pytest-cov would load all of pytest into each."""
+    os.environ.pop("COV_CORE_SOURCE", None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs a PostgreSQL, so that `make test-unit` can leave it out, and which of two
@@ -56,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path.parent == HERE / "test" or item.path.name == "test_integration.py"
         )
         # So that both halves take the same time.
-        is_large = item.path.name in {"test_growth.py", "test_large_application.py"}
+        is_large = item.path.name == "test_large_application.py"
         if not is_integration or is_large or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.beside)
         if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
@@ -141,6 +147,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
     monkeypatch.setattr(database, "write", stand_in.answering("write"))
     monkeypatch.setattr(database, "read_batched", stand_in.finding("read_batched"))
     monkeypatch.setattr(database, "write_batched", stand_in.finding("write_batched"))
+    monkeypatch.setattr(database, "confined_to", lambda: None)
     return stand_in
 
 

@@ -1,22 +1,26 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import connection
 
 import database
 from config import Settings
 from database import Caller, Overloaded, Row, Unavailable
 from wire.changes import Change
+from wire.types import new_ulid
 
 pytestmark = pytest.mark.anyio
 
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 ALONE = """
     select %(confined_to)s::text as confined_to,
-        nullif(current_setting('config_service.actor', true), '') as actor
+        nullif(current_setting('config_service.actor', true), '') as actor,
+        nullif(current_setting('config_service.note', true), '') as note
 """
 BATCHED = ALONE + ", id, '' as tag, '' as body from unnest(%(id)s::text[]) as asked (id)"
 
@@ -39,10 +43,13 @@ class Uncounted:
 
 @asynccontextmanager
 async def opened(
-    dsn: str, caller: Callable[[], Caller] = Caller, **given: Any
+    dsn: str,
+    caller: Callable[[], Caller] = Caller,
+    change: Callable[[], Change] = Change,
+    **given: Any,
 ) -> AsyncIterator[None]:
     settings = Settings(**{"_env_file": None, "database_url": dsn, **given})
-    async with database.opened(settings, caller, Change, Uncounted()):
+    async with database.opened(settings, caller, change, Uncounted()):
         yield
 
 
@@ -71,6 +78,65 @@ async def test_each_statement_knows_what_its_caller_is_confined_to_and_each_writ
             row = await ask()
             assert row["confined_to"] == caller.confined_to == database.confined_to()
             assert row["actor"] == (actor if caller.actor != "anonymous" else None)
+
+
+WRITES = [
+    lambda: alone(database.write),
+    lambda: database.write_batched(BATCHED, {"id": ID}),
+]
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_each_write_says_why_whether_it_is_tried_or_made(
+    dsn: str, write: Callable[[], Awaitable[Row]]
+) -> None:
+    change = Change()
+    async with opened(dsn, lambda: Caller("alice"), lambda: change):
+        for change in (Change("why"), Change(), Change("try", dry_run=True), Change("50 % off")):
+            row = await write()
+            assert (row["note"] or "", row["actor"]) == (change.note, "alice")
+        assert (await alone(database.read))["note"] is None
+
+
+MADE = """
+    insert into applications (id, name)
+    select id, name from unnest(%(id)s::text[], %(name)s::text[]) as made (id, name)
+    returning id, name
+"""
+
+
+async def test_what_is_only_tried_answers_alike_and_changes_nothing(
+    dsn: str, db: connection
+) -> None:
+    change = Change(dry_run=True)
+    values = {"id": ID, "name": "billing"}
+    async with opened(dsn, change=lambda: change):
+        assert await database.write_batched(MADE, values) == values
+        assert await database.write(MADE, {"id": [ID], "name": ["billing"]}) == [values]
+        assert await name() is None
+        change = Change()
+        assert await database.write_batched(MADE, values) == values
+        change = Change(dry_run=True)
+        with pytest.raises(UniqueViolation):
+            await database.write_batched(MADE, values)
+        assert await name() == "billing"
+
+
+async def test_what_is_only_tried_undoes_nothing_of_those_that_ask_at_the_same_time(
+    dsn: str, db: connection
+) -> None:
+    tried = ContextVar("tried", default=False)
+    names = [f"{kind} {n}" for n in range(20) for kind in ("tried", "made")]
+
+    async def make(name: str) -> Row | None:
+        tried.set(name.startswith("tried"))
+        return await database.write_batched(MADE, {"id": new_ulid(), "name": name})
+
+    async with opened(dsn, change=lambda: Change(dry_run=tried.get())):
+        rows = await asyncio.gather(*map(make, names))
+        assert [row and row["name"] for row in rows] == names
+        found = await database.read("select name from applications")
+    assert {row["name"] for row in found} == {name for name in names if name.startswith("made")}
 
 
 async def test_values_of_the_slice_are_bound_beside_those_of_the_caller(dsn: str) -> None:

@@ -12,8 +12,10 @@ def _text(description: str, example: str, **keywords: Any) -> dict[str, Any]:
 _INFO = {
     "description": (
         "Every error is a problem (RFC 9457). A change that says in `If-Match` which `ETag` it"
-        " starts from is refused (412) where somebody else was quicker. `HEAD` answers wherever"
-        " `GET` does. A method that a path does not have is a 405, with `Allow`."
+        " starts from is refused (412) where somebody else was quicker. With `dry_run=true` a"
+        " change is answered and not made; sent again without it, and with the `ETag` of that"
+        " answer in `If-Match`, it does exactly what was answered. `HEAD` answers wherever `GET`"
+        " does. A method that a path does not have is a 405, with `Allow`."
     ),
     "contact": {"name": "The maintainers of the Config Service"},
     "license": {"name": "No licence is granted", "identifier": "LicenseRef-None"},
@@ -55,6 +57,8 @@ _WITH_BODY = {
 _HEADERS = {
     "RequestId": ("X-Request-ID", "The request's name in the service's log.", "5f0c7b2e"),
     "ETag": ("ETag", "The state, for If-Match and If-None-Match.", '"7"'),
+    "FirstETag": ("ETag", "The state; none of a dry run, where there was no state before.", '"1"'),
+    "TriedETag": ("ETag", "Of a dry run: the state that it would start from.", '"7"'),
     "CurrentETag": ("ETag", "The state as it is now, if there is one.", '"8"'),
     "Location": ("Location", "Where it is.", "/api/v1/applications/01K3Z5W8Q4R7T2V9X6Y1B3C5D7"),
     "Next": ("Link", "The next page, if there is one.", '</api/v1/x?after=1>; rel="next"'),
@@ -64,12 +68,15 @@ _HEADERS = {
     "Retry": ("Retry-After", "The seconds after which to try again.", "1"),
     "Scheme": ("WWW-Authenticate", "How to send a token.", "Bearer"),
 }
-_OPTIONAL = {"CurrentETag", "Next", "Waited"}
+_OPTIONAL = {"FirstETag", "TriedETag", "CurrentETag", "Next", "Waited"}
 # Which answers have it: of these statuses, or of any; of operations with one of these traits, or of
-# all. A trait is a method, a parameter that is taken, or the type that is sent.
+# all. A trait is a method, a parameter that is taken, or the type that is sent. Of two headers with
+# the same name the first counts.
 _SENT = [
     ("RequestId", "", ""),
-    ("ETag", "200 201 304", "post if-match if-none-match"),
+    ("FirstETag", "200 201", "post"),
+    ("ETag", "200 304", "if-match if-none-match"),
+    ("TriedETag", "204", "dry_run"),
     ("CurrentETag", "412 428", ""),
     ("Location", "201", ""),
     ("Next", "200", "array"),

@@ -38,6 +38,17 @@ async def make_thing(body: MakeThingRequest) -> str:
     return body.name
 
 
+@app.put("/api/v1/things/{id}")
+async def replace_thing(
+    id: str, if_match: Annotated[str, Header(description="What is there.")] = ""
+) -> str:
+    return id
+
+
+@app.delete("/api/v1/things/{id}", status_code=204)
+async def delete_thing(id: str, dry_run: bool = False) -> None: ...
+
+
 @app.get("/health")
 async def get_health() -> str:
     return "ok"
@@ -73,12 +84,12 @@ def test_an_operation_has_the_errors_that_it_can_answer(
 
 
 def test_every_error_is_a_problem_and_nothing_else_is() -> None:
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    problem = {"application/problem+json": schema}
     for methods in app.openapi()["paths"].values():
         for one in methods.values():
             for status, response in one["responses"].items():
-                content = {"application/problem+json": problem} if status >= "400" else None
-                assert (response["content"] == content) is (status >= "400")
+                assert (response.get("content") == problem) is (status >= "400")
 
 
 def test_what_a_slice_says_of_its_errors_stands() -> None:
@@ -115,6 +126,8 @@ def headers(method: str, path: str, status: str) -> dict[str, Any]:
         ("get", "/api/v1/things", "200", {"Link"}),
         ("post", "/api/v1/things", "201", {"ETag", "Location"}),
         ("post", "/api/v1/things", "415", set()),
+        ("put", "/api/v1/things/{id}", "200", {"ETag"}),
+        ("delete", "/api/v1/things/{id}", "204", {"ETag"}),
         ("get", "/health", "200", set()),
     ],
 )
@@ -134,6 +147,22 @@ def test_each_header_is_described_and_has_an_example() -> None:
         assert header["schema"]["examples"]
     assert described["ETag"]["required"]
     assert not described["Next"]["required"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "is_sure"),
+    [
+        ("put", "/api/v1/things/{id}", "200", True),
+        # A dry run may start from nothing, and only a dry run of a deletion has one.
+        ("post", "/api/v1/things", "201", False),
+        ("delete", "/api/v1/things/{id}", "204", False),
+    ],
+)
+def test_an_entity_tag_is_promised_only_where_each_answer_has_one(
+    method: str, path: str, status: str, *, is_sure: bool
+) -> None:
+    name = headers(method, path, status)["ETag"]["$ref"].rpartition("/")[2]
+    assert app.openapi()["components"]["headers"][name]["required"] is is_sure
 
 
 def test_what_a_slice_says_of_its_headers_stands() -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from database import Caller
 from edge import access, logs, metrics, paths, requests
+from wire import changes
+from wire.route import ExactRoute
 
 SECRET = "canary-of-the-path"
 
@@ -242,6 +244,38 @@ def test_the_actor_of_one_request_is_not_that_of_the_next(
     asyncio.run(twice())
     assert seen == ["anonymous", "anonymous"]
     assert [json.loads(line)["actor"] for line in written(capfd)] == ["writer", "writer"]
+
+
+def test_a_dry_run_and_a_note_are_not_those_of_the_next_request() -> None:
+    """The server may begin the next request of a connection in the context of the one before."""
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.put("/tried", dependencies=[changes.CHANGE])
+    async def try_thing() -> list[Any]:
+        return list(changes.asked.get())
+
+    @router.put("/done")
+    async def do_thing() -> list[Any]:
+        return list(changes.asked.get())
+
+    app = FastAPI()
+    app.include_router(router)
+    app.add_middleware(requests.accompany, level="ERROR", form="json")
+    answered = list[bytes]()
+
+    async def send(message: Message) -> None:
+        answered.append(message.get("body", b""))
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def both() -> None:
+        scope = {"type": "http", "method": "PUT", "headers": []}
+        for path, query in (("/tried", b"dry_run=true&note=why"), ("/done", b"")):
+            await app({**scope, "path": path, "query_string": query}, receive, send)
+
+    asyncio.run(both())
+    assert [body for body in answered if body] == [b'["why",true]', b'["",false]']
 
 
 def test_what_is_not_http_passes_untouched(capfd: pytest.CaptureFixture[str]) -> None:

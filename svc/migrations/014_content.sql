@@ -165,11 +165,17 @@ begin
 end
 $$;
 
--- The sequence of the last change of an application that is not one of this transaction.
+-- The sequence of the last change of an application that is not one of this transaction: the one
+-- before all that are. It may be trimmed already, by what this transaction has changed.
 create function sequence_of_others(application text) returns bigint language sql volatile as $$
-    select coalesce(max(change.sequence), 0) from configuration_revisions as change
-    where change.application_id = application
-    and change.transaction_id is distinct from (select recorded_transaction())
+    with others as (
+        select coalesce(max(change.sequence), 0) as last from configuration_revisions as change
+        where change.application_id = application
+        and change.transaction_id is distinct from (select recorded_transaction())
+    )
+    select coalesce(max(own.sequence) - count(*), (select last from others))
+    from configuration_revisions as own
+    where own.application_id = application and own.sequence > (select last from others)
 $$;
 
 create type content_change as (name text, action text, revision bigint, patch jsonb);

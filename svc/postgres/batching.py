@@ -47,8 +47,8 @@ _CAUSED_BY_ONE = (
 )
 
 
-# What is no value of the statement itself.
-_RECORDED = ("actor", "note")
+# What history is told beside the values of the statement, and what it takes to be meant otherwise.
+_RECORDED = {"actor": "anonymous", "note": ""}
 
 
 class Statement(NamedTuple):
@@ -62,7 +62,7 @@ class Statement(NamedTuple):
     def recorded(self, sql: str) -> str:
         """`sql` with its actor and its note told to history, in one message and so in one
         transaction. A read has none."""
-        told = [name for name in _RECORDED if self.caller[name] not in ("", "anonymous")]
+        told = [name for name, usual in _RECORDED.items() if self.caller[name] != usual]
         if not told:
             return sql
         calls = (f"set_config('config_service.{name}', %({name})s, true)" for name in told)

@@ -44,6 +44,7 @@ both = pytest.mark.parametrize("writes", [False, True])
 SQL = """
     select asked.id, asked.n, %(id)s::text[] as batch, %(confined_to)s::text as confined_to,
         current_setting('config_service.actor', true) as actor,
+        nullif(current_setting('config_service.note', true), '') as note,
         (select array_agg(name) from pg_prepared_statements) as prepared
     from unnest(%(id)s::text[], %(n)s::int[]) as asked (id, n), testing.ask(asked.id)
     where asked.id <> 'absent'
@@ -205,7 +206,9 @@ async def test_each_write_is_made_by_itself_even_with_the_same_values(batches: O
         assert await one.together("A", "A", "B", "A") == [["A", "B"], ["A"], ["A", "B"], ["A"]]
 
 
-@pytest.mark.parametrize("other", [{"sql": SQL + " "}, {"confined_to": "shop"}, {"actor": "bob"}])
+@pytest.mark.parametrize(
+    "other", [{"sql": SQL + " "}, {"confined_to": "shop"}, {"actor": "bob"}, {"note": "why"}]
+)
 async def test_those_that_differ_in_more_than_values_are_never_mixed(
     batches: Open, other: dict[str, str]
 ) -> None:
@@ -224,6 +227,23 @@ async def test_history_is_told_the_actor_of_the_writes_of_a_batch(batches: Open)
         with pytest.raises(UniqueViolation):
             await one.ask("B", 0, TEST._replace(actor="alice"))
     assert "set_config('config_service.actor', %(actor)s, true)" in one.sql[0]
+
+
+async def test_history_is_told_the_note_of_a_batch_and_none_where_there_is_none(
+    batches: Open,
+) -> None:
+    async with batches(writes=True) as one:
+        notes = ["why", "", "50 % off, %(id)s", "anonymous", "it's; --"]
+        alike = [TEST._replace(note=note) for note in notes for _ in range(2)]
+        rows = await asyncio.gather(*(one.ask(str(n), 0, each) for n, each in enumerate(alike)))
+        assert [row["note"] or "" for row in rows] == [each.note for each in alike]
+        assert [row["batch"] for row in rows[:2]] == [["0", "1"]] * 2
+        both = TEST._replace(actor="alice", note="why")
+        row = await one.ask("A", 0, both)
+        assert (row["actor"], row["note"]) == ("alice", "why")
+        one.drops += 1
+        await one.ask("B", 0, both)
+    assert "set_config('config_service.note', %(note)s, true)" in one.sql[0]
 
 
 async def test_no_more_than_the_most_ids_are_in_a_batch(batches: Open) -> None:

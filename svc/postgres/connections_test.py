@@ -12,7 +12,15 @@ from psycopg2.extensions import connection, make_dsn, parse_dsn
 from config import Settings
 from postgres import connections
 from postgres.conftest import Backend, Counts, Proxy, refuse, refuse_in_latin_1, until
-from postgres.connections import by_host, connecting, execute, hung_up, open_async
+from postgres.connections import (
+    by_host,
+    connecting,
+    execute,
+    execute_undone,
+    hung_up,
+    in_order,
+    open_async,
+)
 from postgres.errors import Lost
 
 pytestmark = pytest.mark.anyio
@@ -222,3 +230,86 @@ async def test_a_statement_that_runs_is_in_use_and_a_lost_connection_is_counted(
             await running
     assert counts.added["database_pool_in_use",] == 0
     assert counts.added["database_errors_total", "none"] == 1
+
+
+NOTED = "insert into testing.notes values (%(text)s) returning note"
+
+
+async def test_what_is_undone_gives_its_rows_and_changes_nothing(backend: Backend) -> None:
+    async with opened(backend.dsn) as one:
+        assert await execute_undone(one, Counts(), NOTED, {"text": "a"}) == [{"note": "a"}]
+        assert in_order(one)
+        assert backend.query("select note from testing.notes") == []
+        # The next statement is not undone with it.
+        await execute(one, Counts(), NOTED, {"text": "a"})
+    assert backend.query("select note from testing.notes") == [("a",)]
+
+
+async def test_all_statements_of_a_message_are_undone_and_no_setting_stays(
+    backend: Backend,
+) -> None:
+    actor = "current_setting('config_service.actor', true) as actor"
+    sql = f"select set_config('config_service.actor', 'ann', true);{NOTED}, {actor}"
+    async with opened(backend.dsn) as one:
+        told = {"note": "a", "actor": "ann"}
+        assert await execute_undone(one, Counts(), sql, {"text": "a"}) == [told]
+        [left] = await execute(one, Counts(), f"select {actor}")
+    assert not left["actor"]
+    assert backend.query("select note from testing.notes") == []
+
+
+async def test_what_is_undone_is_refused_alike_and_the_connection_stays_in_order(
+    backend: Backend,
+) -> None:
+    backend.query("insert into testing.notes values ('taken')")
+    async with opened(backend.dsn) as one:
+        constraints = list[str | None]()
+        for ask in (execute, execute_undone):
+            with pytest.raises(psycopg2.errors.UniqueViolation) as raised:
+                await ask(one, Counts(), NOTED, {"text": "taken"})
+            constraints.append(raised.value.diag.constraint_name)
+            assert in_order(one)
+        with pytest.raises(ValueError, match="NUL"):
+            await execute_undone(one, Counts(), NOTED, {"text": "\0"})
+        assert in_order(one)
+        assert await execute_undone(one, Counts(), NOTED, {"text": "b"}) == [{"note": "b"}]
+    assert constraints == ["notes_note_key"] * 2
+
+
+async def test_nobody_is_notified_of_what_is_undone(backend: Backend) -> None:
+    notify = "select pg_notify('testing', %(text)s)"
+    async with opened(backend.dsn) as listens, opened(backend.dsn) as one:
+        await execute(listens, Counts(), "listen testing")
+        await execute_undone(one, Counts(), notify, {"text": "tried"})
+        await execute(one, Counts(), notify, {"text": "done"})
+
+        def heard() -> list[str]:
+            listens.poll()
+            return [each.payload for each in listens.notifies]
+
+        await until(heard)
+        assert heard() == ["done"]
+
+
+async def test_what_is_undone_and_cannot_be_read_leaves_the_connection_in_order(
+    backend: Backend,
+) -> None:
+    async with opened(backend.dsn) as one:
+        with pytest.raises(Lost):
+            await execute_undone(one, Counts(), "select '20000-01-01'::date")
+        assert in_order(one)
+
+
+async def test_a_connection_that_is_lost_before_it_was_undone_counts_as_lost(
+    backend: Backend, counts: Counts
+) -> None:
+    backend.hold(1)
+    async with opened(backend.dsn) as one:
+        sql = f"{NOTED}, pg_advisory_xact_lock(1)"
+        running = asyncio.create_task(execute_undone(one, counts, sql, {"text": "a"}))
+        await until(backend.waiting)
+        backend.end(one.info.backend_pid)
+        with pytest.raises(Lost):
+            await running
+        assert not in_order(one)
+    assert backend.query("select note from testing.notes") == []

@@ -29,6 +29,7 @@ from postgres.pool import Pool, patient
 
 pytestmark = pytest.mark.anyio
 both = pytest.mark.parametrize("kind", ["read", "write"])
+each_kind = pytest.mark.parametrize("kind", ["read", "write", "undone"])
 
 PID = "select pg_backend_pid() as pid"
 HELD = "select 'held' as was from pg_advisory_xact_lock(%(key)s)"
@@ -41,9 +42,10 @@ class Opened:
         self.pool, self.counts = pool, counts
 
     async def ask(self, kind: str, sql: str, **values: Any) -> list[Row]:
-        """A `read` or a `write`."""
-        ask = self.pool.read if kind == "read" else self.pool.write
-        return await ask(sql, values)
+        """A `read`, a `write`, or a write that is `undone`."""
+        if kind == "read":
+            return await self.pool.read(sql, values)
+        return await self.pool.write(sql, values, undone=kind == "undone")
 
     async def pid(self, kind: str = "read") -> int:
         """The process of the server that serves next."""
@@ -102,9 +104,24 @@ async def test_a_write_is_committed_once_it_returns(opened: Open, backend: Backe
         assert backend.query("select note from testing.notes") == [("kept",)]
 
 
+async def test_what_is_undone_gives_its_rows_and_changes_nothing(
+    opened: Open, backend: Backend
+) -> None:
+    note = "insert into testing.notes values ('a') returning note"
+    async with opened() as one:
+        for _ in range(2):
+            assert await one.ask("undone", note) == [{"note": "a"}]
+        assert backend.query("select note from testing.notes") == []
+        await one.ask("write", note)
+        with pytest.raises(UniqueViolation):
+            await one.ask("undone", note)
+        assert await one.ask("read", "select note from testing.notes") == [{"note": "a"}]
+
+
 async def test_a_connection_is_kept_for_the_next_statement(opened: Open) -> None:
     async with opened(size=4) as one:
-        assert len({await one.pid(kind) for kind in ("read", "write", "read")}) == 1
+        kinds = ("read", "write", "undone", "read")
+        assert len({await one.pid(kind) for kind in kinds}) == 1
 
 
 async def test_every_connection_is_kept_however_many_were_needed_at_once(
@@ -137,7 +154,7 @@ async def test_the_database_may_be_down_at_the_start_and_come_up_later(
         assert await one.pid()
 
 
-@both
+@each_kind
 @pytest.mark.parametrize("refusal", [refuse, refuse_in_latin_1])
 async def test_a_connect_that_failed_is_tried_once_more(
     opened: Open, connecting: list[Callable[[], object]], kind: str, refusal: Callable[[], object]
@@ -166,7 +183,7 @@ async def test_an_idle_connection_that_the_server_closed_is_replaced(
         assert await one.pid("write") != first
 
 
-@both
+@each_kind
 @pytest.mark.parametrize("code", ["40001", "40P01", "25006"])
 async def test_what_certainly_changed_nothing_is_tried_once_more_and_no_third_time(
     opened: Open, backend: Backend, kind: str, code: str
@@ -205,13 +222,14 @@ LOST = [
 
 
 @pytest.mark.parametrize("lost", LOST)
-async def test_a_read_whose_connection_was_lost_is_tried_once_more_on_another(
-    opened: Open, backend: Backend, lost: str
+@pytest.mark.parametrize("kind", ["read", "undone"])
+async def test_what_changes_nothing_is_tried_once_more_on_another_connection_if_its_own_was_lost(
+    opened: Open, backend: Backend, kind: str, lost: str
 ) -> None:
     async with opened() as one:
-        assert await one.ask("read", lost, times=1) == [{"attempts": 2}]
+        assert await one.ask(kind, lost, times=1) == [{"attempts": 2}]
         with pytest.raises(Unavailable) as raised:
-            await one.ask("read", lost, times=10)
+            await one.ask(kind, lost, times=10)
         assert await one.pid()
     assert raised.type is Unavailable
     assert backend.attempts == 4
@@ -235,7 +253,7 @@ async def test_a_connection_that_is_left_within_a_transaction_is_closed(opened: 
         assert await one.pid() != first
 
 
-@both
+@each_kind
 @pytest.mark.parametrize(
     ("code", "meaning"), [("57014", Unavailable), ("53100", Unavailable), ("22P02", ValueRefused)]
 )
@@ -251,7 +269,7 @@ async def test_a_sqlstate_with_a_meaning_is_told_at_once_without_the_text_of_the
     assert backend.attempts == 1
 
 
-@both
+@each_kind
 @pytest.mark.parametrize(
     ("sql", "error"),
     [
@@ -270,7 +288,7 @@ async def test_any_other_error_passes_untouched_and_the_connection_stays(
         assert await one.pid() == first
 
 
-@both
+@each_kind
 @pytest.mark.parametrize("missing", ["nothing from nowhere", "nothing", "nothing()"])
 async def test_what_is_missing_from_a_database_that_lacks_a_migration_is_said_to_be_that(
     opened: Open, kind: str, missing: str
@@ -325,7 +343,9 @@ async def test_with_too_little_time_left_for_a_certain_outcome_nothing_is_sent(
     assert proxy.statements == [PID]
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [("read", Unavailable), ("write", OutcomeUnknown)])
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [("read", Unavailable), ("write", OutcomeUnknown), ("undone", Unavailable)]
+)
 async def test_a_server_that_never_answers_holds_no_connection_and_no_room(
     opened: Open, proxy: Proxy, kind: str, outcome: type[Exception]
 ) -> None:
@@ -337,7 +357,8 @@ async def test_a_server_that_never_answers_holds_no_connection_and_no_room(
         assert raised.type is outcome
         proxy.come_back()
         assert await one.pid(kind)
-        await until(lambda: len(proxy.statements) == 3)
+        rollbacks = 1 if kind == "undone" else 0
+        await until(lambda: len(proxy.statements) == 3 + rollbacks)
 
 
 async def test_a_server_that_never_answers_a_request_that_is_gone_holds_no_connection(

@@ -1,5 +1,6 @@
 """Client generators take the OpenAPI document, and each client gets through the same story: create,
-replace with If-Match, a 412, a 304, a merge patch, a problem, two pages, `/config`.
+replace with If-Match, a 412, a 304, a merge patch, a problem, two pages, `/config`, and two
+configurations changed as one after a dry run.
 
 The stories lie in `test/clients`. A tool that is not there is named by the tests that it skips.
 """

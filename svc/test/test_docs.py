@@ -17,15 +17,21 @@ from conftest import HERE, Server
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
-TOUR, PROGRAMS, OPERATIONS, DEVELOPMENT = (
-    HERE / "docs" / f"{name}.md" for name in ("tour", "programs", "operations", "development")
+TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT = (
+    HERE / "docs" / f"{name}.md"
+    for name in ("tour", "pipelines", "programs", "operations", "development")
 )
-PAGES = [README, TOUR, PROGRAMS, OPERATIONS, DEVELOPMENT]
+PAGES = [README, TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT]
 
 # The folders of svc. What begins with one of them, or with svc itself, is a path.
 ROOMS = ["features", "wire", "postgres", "edge", "dev", "test", "docs", "migrations"]
 # What is not in a fresh checkout: `make` and the reader make it.
 MADE_LATER = {"svc/.env", "svc/.venv", "features/applications/summarise"}
+
+# Who commits, and none of the user's settings.
+PERSON = {"NAME": "Ann", "EMAIL": "ann@config.example"}
+GIT = {f"GIT_{who}_{key}": PERSON[key] for who in ("AUTHOR", "COMMITTER") for key in PERSON}
+GIT |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 type Block = tuple[str, str]
 
@@ -39,6 +45,16 @@ def blocks(page: Path) -> list[Block]:
     if page == README:
         text = text.partition("\n## A first tour\n")[2].partition("\n## ")[0]
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def saved(page: Path) -> dict[str, str]:
+    """The files that the reader of a page saves, by their names."""
+    found = re.findall(
+        r"Save\s+this\s+as\s+`([^`]+)`:\n\n```\w+\n(.*?)^```$",
+        page.read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    return dict(found)
 
 
 def script(tour: list[Block]) -> Iterator[str]:
@@ -77,8 +93,8 @@ def shown(tour: list[Block]) -> str:
 
 
 def comparable(output: str) -> list[str]:
-    """The lines as they are for every reader: without times, and for each id and each sequence the
-    number of its first appearance."""
+    """The lines as they are for every reader: without times and commits, and for each id and each
+    sequence the number of its first appearance."""
     numbers: dict[str, int] = {}
 
     def numbered(match: re.Match[str]) -> str:
@@ -87,18 +103,19 @@ def comparable(output: str) -> list[str]:
     output = re.sub(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", numbered, output)
     output = re.sub(r'(?<="sequence":)\d+|(?<="next":)\d+', numbered, output)
     output = re.sub(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", "<time>", output)
+    output = re.sub(r"\bcommit [0-9a-f]{7,40}\b", "commit <hash>", output)
     return output.splitlines()
 
 
 @pytest.fixture
 def bash(tmp_path: Path) -> Callable[[str], str]:
     """Runs a script in an empty folder, and returns all that it prints."""
-    missing = [name for name in ("bash", "curl") if not shutil.which(name)]
+    missing = [name for name in ("bash", "curl", "git", "jq") if not shutil.which(name)]
     if missing:
         pytest.skip(f"the tours need {' and '.join(missing)}")
     # No settings of the user's curl, and no proxy; what the tour leaves behind is removed.
     folder = str(tmp_path)
-    environment = os.environ | {"CURL_HOME": folder, "no_proxy": "*", "TMPDIR": folder}
+    environment = os.environ | {"CURL_HOME": folder, "no_proxy": "*", "TMPDIR": folder} | GIT
 
     def run(script: str) -> str:
         process = subprocess.Popen(
@@ -121,13 +138,16 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("page", [README, TOUR], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, TOUR, PIPELINES], ids=lambda page: page.name)
 @pytest.mark.usefixtures("db")
 def test_each_command_of_a_tour_prints_what_the_page_shows(
-    server: Server, bash: Callable[[str], str], page: Path
+    server: Server, bash: Callable[[str], str], page: Path, tmp_path: Path
 ) -> None:
-    tour = blocks(page)
-    assert {language for language, _ in tour} == {"console", "sh", "text"}
+    files = saved(page)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    tour = [block for block in blocks(page) if block[1] not in files.values()]
+    assert {language for language, _ in tour} <= {"console", "sh", "text"}
     address = f"http://127.0.0.1:{server.port}"
     printed = bash("\n".join(script(tour)).replace("http://localhost:8000", address))
     expected = comparable(shown(tour).replace("http://localhost:8000", address))
@@ -135,11 +155,14 @@ def test_each_command_of_a_tour_prints_what_the_page_shows(
     assert not changes, "\n".join(changes)
 
 
-def test_ids_times_and_sequences_may_differ_and_nothing_else() -> None:
+def test_ids_times_sequences_and_commits_may_differ_and_nothing_else() -> None:
     first, second = "01M84710299DBMXH4AGAC00PYX", "01M8471039YSF7FBN36NSHAMN4"
-    time, line = "2026-11-23T12:45:20.362143Z", '"%s","%s","at":"%s","sequence":%d,"next":%d'
+    line = '"%s","%s","at":"%s","sequence":%d,"next":%d,"note":"commit 1a2b3c4"'
+    time = "2026-11-23T12:45:20.362143Z"
     page = comparable(line % (first, second, time, 1, 2))
     assert comparable(line % (second, first, "2027-01-01T00:00:00Z", 7, 9)) == page
+    assert comparable(line.replace("1a2b3c4", "55d3b07") % (first, second, time, 1, 2)) == page
+    assert comparable(line.replace("commit ", "") % (first, second, time, 1, 2)) != page
     assert comparable(line % (first, first, time, 1, 2)) != page
     assert comparable(line % (first, second, time, 1, 1)) != page
     assert comparable(line % (first, second, time.replace("Z", "+00:00"), 1, 2)) != page
@@ -179,7 +202,7 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     missing = {one for one in paths if not any((home / one).exists() for home in (ROOT, HERE))}
     assert missing <= MADE_LATER
     modules = set(re.findall(r"(?<![\w/*.\-])(\w+\.py)\b", text))
-    assert modules <= {path.name for path in code()}
+    assert modules <= {path.name for path in code()} | saved(page).keys()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -137,6 +137,15 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         for n in range(100)
     )
     yield together(ask("delivery.changes", of, 0, LIMIT) for of in (owner, large, old))
+    for of, after in product([None, owner], [None, one]):
+        # A page of one: where few are kept, five have the same name.
+        yield together(ask("configurations.list", after, of, f"c{n}", 1) for n in range(100))
+    for of in (None, owner, large):
+        yield together(ask("configurations.list", after, of, None, LIMIT) for after in hundred)
+    yield together(
+        ask("applications.list", None, f"application {number + n}", LIMIT) for n in range(100)
+    )
+    yield together(ask("applications.list", application(n), None, LIMIT) for n in range(100))
     yield together(ask("configurations.create", owner, f"new {n}", None, "{}") for n in range(100))
     for change in (
         lambda of: ask("configurations.replace", of, None, f"new {of}", None, "{}", None),

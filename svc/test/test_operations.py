@@ -102,6 +102,9 @@ def test_the_service_works_with_the_rights_of_its_role(service_dsn: str) -> None
     ask("GET", "/api/v1/config?application=billing&name=production&explain=true")
     ask("GET", f"{application}/changes")
     ask("GET", f"{path}/revisions")
+    many = {"configurations": {"production": {"config": {"a": 4}}, "created": {}, "absent": None}}
+    ask("PATCH", f"{application}/content?note=Both", many, "merge-patch+json")
+    ask("GET", f"{application}/content")
     ask("DELETE", path)
     ask("DELETE", application)
     ask("GET", "/health/ready")

@@ -44,14 +44,25 @@ def _without_nul(text: str) -> str:
 _DryRun = Annotated[
     bool,
     BeforeValidator(_true_or_false),
-    Query(description="Answers as if it were done, and changes nothing.", examples=[True]),
+    Query(
+        description="Answers as if it were done, with the `ETag` that it would start from, and"
+        " changes nothing.",
+        examples=[True],
+    ),
 ]
 _Note = Annotated[
     str,
     StringConstraints(strict=True, max_length=1024),
     AfterValidator(_without_nul),
-    WithJsonSchema({"type": "string", "maxLength": 1024, "pattern": NO_NUL}),
-    Query(description="Why; history keeps it.", examples=["Refunds count twice since 10:30"]),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 1024,
+            "pattern": NO_NUL,
+            "examples": ["Refunds count twice since 10:30"],
+        }
+    ),
+    Query(description="Why it is changed; history keeps that."),
 ]
 
 

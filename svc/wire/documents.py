@@ -7,7 +7,7 @@ keep every digit and only PostgreSQL ever parses them into values.
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import islice, takewhile
@@ -23,20 +23,23 @@ MAX_FAULTS = 20
 SHORT = 300  # characters of a number without an exponent that no limit can catch
 LARGEST = Decimal("1.7976931348623157e308")
 SMALLEST = Decimal("1e-308")
-# While it decodes a value, the decoder lets no other thread run. So it is shown this many characters
-# of a text that may be too large, and more only where the value goes on.
+# While it decodes a value, the decoder lets no other thread run. So of a text that may be too large
+# it is shown this many characters, and more only where the value goes on.
 WINDOWS = (256, 64 * 1024)
 # The decoder fails fewer characters than this before the end of a window that cuts an escape, a
 # literal or a number's exponent.
 CUT = 16
 
 type Location = tuple[str | int, ...]
+# For each level of objects above the documents, how many members one of them may have.
+type Levels = Sequence[int]
 type Decode = Callable[[str, int], tuple[Any, int]]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _OPENING, _COLON, _COMMA = (
     re.compile(rf"[ \t\n\r]*{sign}[ \t\n\r]*") for sign in (r"\{", ":", ",")
 )
+_NO_BACKSLASH = re.compile(r"[^\\]")
 _SIGN = re.compile(r'"|\{|\}|\[|\]|\\.', re.DOTALL)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Behind a window, it makes the decoder fail at the end rather than where a string began.
@@ -54,13 +57,16 @@ class ObjectText(dict[str, Any]):
         self.text = text
 
 
-def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[str, Any]:
+def read_object(
+    body: bytes, levels: Levels = (sys.maxsize,), limit: int = sys.maxsize
+) -> dict[str, Any]:
     """The members of the JSON object in `body`, which must be UTF-8 without a byte order mark.
 
-    The body is the first of `levels` of objects, and an object behind the last of them is a
+    The body is the first of the `levels` of objects, and an object below the last of them is a
     document: it becomes an `ObjectText`, which keeps its members only where there is one level.
     Raises Refused (413) where a document, or another value in its place, has more than `limit`
-    bytes, and RequestValidationError with at most 20 faults, in the order of the text.
+    bytes, or an object above them has too many members, and RequestValidationError with at most 20
+    faults, in the order of the text.
     """
     try:
         text = body.decode()
@@ -81,7 +87,7 @@ def read_object(body: bytes, levels: int = 1, limit: int = sys.maxsize) -> dict[
         raise malformed
     # Outside of the documents it is only a key of which the decoder does not notice that it is
     # unstorable.
-    if reader.found_fault or reader.suspicious and "\\u" in text:
+    if reader.found_fault or (reader.suspicious and "\\u" in text):
         faults = list(islice(_faults(members, (), 0), MAX_FAULTS))
         if faults:
             raise _invalid(*faults)
@@ -126,13 +132,13 @@ def _refusal(text: str) -> str | None:
 
 
 class _Reader:
-    """Reads one text. `found_fault` says whether a fault stands in the tree, and `suspicious` whether
-    there may be one that nobody has noticed."""
+    """Reads one text. `found_fault` says whether a fault stands in the tree, and `suspicious`
+    whether there may be one that nobody has noticed."""
 
     found_fault = False
     _marked = False  # there is a fault in the value that is being read
 
-    def __init__(self, text: str, levels: int, limit: int | None) -> None:
+    def __init__(self, text: str, levels: Levels, limit: int | None) -> None:
         """With a limit, a value that is larger is not decoded, but noted in `too_large`."""
         self._text, self._levels, self._limit = text, levels, limit
         self.suspicious = _is_suspicious(text, 0, len(text))
@@ -152,39 +158,44 @@ class _Reader:
         try:
             members, at = self._members(decode, 0, (), self._levels)
         except RecursionError:
-            raise _invalid((_storable(self._place), _TOO_DEEP)) from None
+            raise _invalid((self._above(), _TOO_DEEP)) from None
         at = _past(_SPACE, self._text, at)
         if at != len(self._text):
             raise json.JSONDecodeError("more than one value", self._text, at)
         return members
 
     def _members(
-        self, decode: Decode, at: int, where: Location, levels: int
+        self, decode: Decode, at: int, where: Location, levels: Levels
     ) -> tuple[dict[str, Any], int]:
         """The object at `at`, and where it ends."""
         text, pairs = self._text, list[tuple[str, Any]]()
+        most, *below = levels
+        value: Any
         at = _past(_OPENING, text, at)
         while not text.startswith("}", at):
             if pairs:
                 at = _past(_COMMA, text, at)
             if not text.startswith('"', at):
                 raise json.JSONDecodeError("no key", text, at)
+            if len(pairs) == most:
+                faults = [(("body", *_storable(where)), f"This has more than {most} members")]
+                raise Refused(413, "The body has too many members: see errors.", faults)
             self._place = where
             key, at = decode(text, at)
             start = _past(_COLON, text, at)
             self._place = (*where, key)
-            if levels > 1 and text.startswith("{", start):
-                value, at = self._members(decode, start, self._place, levels - 1)
+            if below and text.startswith("{", start):
+                value, at = self._members(decode, start, self._place, below)
             else:
                 value, at = decode(text, start)
                 if self._marked or self.suspicious:
                     value = self._searched(value, start, at)
                 # Of many documents, the members are let go one by one: all at once would take long.
-                kept = value if self._levels == 1 else None
+                kept = len(self._levels) == 1
                 if type(value) is dict:
-                    value = ObjectText(text[start:at], kept)
-                elif type(value) is list:
-                    value = kept or []
+                    value = ObjectText(text[start:at], value if kept else None)
+                elif type(value) is list and not kept:
+                    value = []
             pairs.append((key, value))
             at = _past(_SPACE, text, at)
         return self._object(pairs), at + 1
@@ -212,8 +223,13 @@ class _Reader:
             else:
                 if length <= size and len(window[:length].encode()) <= limit:
                     return value, at + length
-        self.too_large.append(_storable(self._place[: self._levels - 1]))
+        self.too_large.append(self._above())
         return None, _end(text, at)
+
+    def _above(self) -> Location:
+        """The object above the document that is being read: of one that is not decoded, no more is
+        told."""
+        return _storable(self._place[: len(self._levels) - 1])
 
     def _faulty(self, reason: str) -> _Faulty:
         self.found_fault = self._marked = True
@@ -262,10 +278,19 @@ def _storable(place: Location) -> Location:
     return tuple(takewhile(lambda step: not _UNSTORABLE.search(str(step)), place))
 
 
+def _signs(text: str, at: int) -> Iterator[re.Match[str]]:
+    """The brackets, quotes and escapes from `at` on. A search lets no other thread run either."""
+    while at < len(text):
+        uncut = _NO_BACKSLASH.search(text, at + WINDOWS[-1])
+        end = uncut.end() if uncut else len(text)
+        yield from _SIGN.finditer(text, at, end)
+        at = end
+
+
 def _end(text: str, at: int) -> int:
     """Where the object, array or string at `at` ends, without decoding it."""
     depth, quoted = 0, False
-    for sign in _SIGN.finditer(text, at):
+    for sign in _signs(text, at):
         match sign[0]:
             case '"':
                 quoted = not quoted

@@ -91,7 +91,8 @@ def precondition(if_match: list[str] | None, *, required: bool = False) -> Preco
         (['"7"'], [7]),
         (['"7"', '"8"'], [7, 8]),
         (['W/"7"'], []),
-        (['"a"', '"07"', '"0"', '"7"'], [7]),
+        (['"a"', '"07"', '"00"', '"-1"', '"7"'], [7]),
+        (['"0"'], [0]),  # an application's content before its first change
         (['"' + "9" * 19 + '"'], []),
     ],
 )
@@ -120,4 +121,5 @@ def test_without_if_match_no_revision_will_do_where_it_is_required() -> None:
 def test_a_refusal_tells_the_current_revision_if_there_is_one() -> None:
     for demanded in (precondition(['"7"']), precondition(None, required=True)):
         assert demanded.refusal(8).headers == {"ETag": '"8"'}
+        assert demanded.refusal(0).headers == {"ETag": '"0"'}
         assert not demanded.refusal(None).headers

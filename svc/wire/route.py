@@ -5,6 +5,7 @@ here, once for all when the route is made, because FastAPI repeats it for each r
 """
 
 import re
+import sys
 from asyncio import to_thread
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -30,7 +31,7 @@ from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wire.documents import read_object
+from wire.documents import Levels, read_object
 
 LARGE_BODY_BYTES = 64 * 1024
 
@@ -51,8 +52,7 @@ class ExactRoute(APIRoute):
     `wire.documents`.
     """
 
-    levels = 1
-    """The levels of objects in a body, below which its documents stand."""
+    levels: Levels = (sys.maxsize,)
     _plain: Handler | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -72,9 +72,10 @@ class ExactRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """FastAPI's hook: what answers a request."""
+        complete = _complete(self, super().get_route_handler())
         if not _is_plain(self):
-            return _complete(self, super().get_route_handler())
-        self._plain = _quick(self)
+            return complete
+        self._plain = _quick(self, complete)
         return self._plain
 
 
@@ -85,7 +86,8 @@ class ContentRoute(ExactRoute):
     MAX_CONTENT_BYTES is the limit of the body, and MAX_BODY_BYTES that of each document.
     """
 
-    levels = 3
+    # The body, `configurations`, an item. What is wrong with many at once would hold up others.
+    levels = (100, 100_000, 100)
 
 
 def _directly(handler: Handler) -> ASGIApp:
@@ -106,6 +108,8 @@ def _is_plain(route: APIRoute) -> bool:
     return (
         _is_simple(declared)
         and all(map(_is_plain_dependency, declared.dependencies))
+        # FastAPI calls one only once.
+        and len({one.cache_key for one in declared.dependencies}) == len(declared.dependencies)
         # Several parameters may stand for one body.
         and declared.body_params in ([], [body])
         and (body is None or (body.required and not isinstance(body.field_info, Form)))
@@ -149,11 +153,12 @@ def _complete(route: ExactRoute, handler: Handler) -> Handler:
     return complete
 
 
-def _quick(route: ExactRoute) -> Handler:
-    """What answers the requests of a plain route."""
+def _quick(route: ExactRoute, complete: Handler) -> Handler:
+    """What answers the requests of a plain route; `complete` does where a test replaces a
+    dependency."""
     declared, reads_json, function = route.dependant, bool(route.body_field), route.endpoint
     arguments, many, status = _arguments(declared), _many(declared), route.status_code or 200
-    levels = route.levels
+    levels, app = route.levels, route.dependency_overrides_provider
     dependencies = declared.dependencies
     called_before = [(_arguments(one), call) for one in dependencies if (call := one.call)]
     taken = chain.from_iterable(one.header_params for one in (declared, *dependencies))
@@ -167,6 +172,8 @@ def _quick(route: ExactRoute) -> Handler:
     render = partial(serialize_response, field=route.response_field, **rendering)
 
     async def quick(request: Request) -> Response:
+        if getattr(app, "dependency_overrides", None):
+            return await complete(request)
         scope, sent = request.scope, Given()
         members = await _members(request, levels) if reads_json else None
         query = _query(scope["query_string"], many)
@@ -178,7 +185,7 @@ def _quick(route: ExactRoute) -> Handler:
         for its_arguments, dependency in called_before:
             if (values := _validated(its_arguments, given, faults)) is not None:
                 await dependency(**values)
-        if levels == 1:
+        if len(levels) == 1:
             values = _validated(arguments, given, faults)
         else:  # there may be many thousand items
             values = await to_thread(_validated, arguments, given, faults)
@@ -250,13 +257,12 @@ def _many(declared: Dependant) -> dict[str, bool]:
     return many
 
 
-async def _members(request: Request, levels: int) -> dict[str, Any]:
-    """The members of the body, which has so many levels of objects above its documents; a large one
-    is read beside the event loop, not to hold up others."""
+async def _members(request: Request, levels: Levels) -> dict[str, Any]:
+    """The members of the body; a large one is read beside the event loop, not to hold up others."""
     body = await request.body()
     if not body:
         raise invalid("body", detail="Field required")
-    limits = (levels, request.app.state.settings.max_body_bytes) if levels > 1 else ()
+    limits = (levels, request.app.state.settings.max_body_bytes) if len(levels) > 1 else ()
     if len(body) > LARGE_BODY_BYTES:
         return await to_thread(read_object, body, *limits)
     return read_object(body, *limits)

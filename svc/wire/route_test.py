@@ -241,6 +241,9 @@ def test_what_is_invalid_says_where_and_why() -> None:
 # What FastAPI offers, in a route of ours.
 
 
+type Depth = Annotated[int, Header()]
+
+
 def deny(x_key: Annotated[str | None, Header()] = None) -> str:
     """A dependency that lets no request pass without `X-Key: open`."""
     if x_key != "open":
@@ -252,6 +255,22 @@ def scoped(scopes: SecurityScopes, x_scope: Annotated[str, Header()] = "") -> st
     if x_scope not in scopes.scopes:
         raise HTTPException(403, "Not in scope.")
     return x_scope
+
+
+async def guard(
+    response_code: int = 403, x_key: Annotated[str, Header()] = "", x_depth: Depth = 1
+) -> None:
+    """A plain dependency: it is only called."""
+    if x_key != "open":
+        raise HTTPException(response_code, f"No, at {x_depth}.")
+
+
+async def a_number(number: int = 1) -> int:
+    return number
+
+
+async def passes(number: int = 1) -> None:
+    pass
 
 
 class Page(BaseModel):
@@ -279,6 +298,10 @@ class Whole(BaseModel):
     extra: dict[str, Any] = {}
 
 
+class Sizes(BaseModel):
+    sizes: dict[Name, int]
+
+
 class Told(BaseModel):
     name: str | None = None
     size: int = 1
@@ -299,6 +322,18 @@ def everything(route_class: type[APIRoute]) -> TestClient:
     @router.get("/decorated", dependencies=[Depends(deny)])
     async def decorated() -> str:
         return "passed"
+
+    @router.get("/plain", dependencies=[Depends(passes), Depends(guard)])
+    async def plain(limit: int = 1) -> int:
+        return limit
+
+    @router.post("/plain", dependencies=[Depends(guard)])
+    async def plain_with_a_body(body: Part) -> str:
+        return body.name
+
+    @router.get("/numbered")
+    async def numbered(number: Annotated[int, Depends(a_number)]) -> int:
+        return number
 
     @router.get("/scoped")
     async def scope_of(scope: Annotated[str, Security(scoped, scopes=["read"])]) -> str:
@@ -404,6 +439,18 @@ ANSWERS = [
     ("GET", "/depends?limit=x", {"headers": OPEN}, 400),
     ("GET", "/decorated", {}, 403),
     ("GET", "/decorated", {"headers": OPEN}, 200),
+    ("GET", "/plain", {}, 403),
+    ("GET", "/plain?response_code=401", {"headers": {"X-Depth": "2"}}, 401),
+    ("GET", "/plain?limit=2", {"headers": OPEN}, 200),
+    # A dependency that refuses does so before the parameters of the others are told to be wrong.
+    ("GET", "/plain?limit=x&number=x", {}, 403),
+    ("GET", "/plain?limit=x", {"headers": OPEN}, 400),
+    ("GET", "/plain?limit=x&number=x&response_code=x", {"headers": {"X-Depth": "x"}}, 400),
+    ("POST", "/plain", {"json": PART, "headers": OPEN}, 200),
+    ("POST", "/plain", {"json": {"size": 1}}, 403),
+    ("POST", "/plain?response_code=x", {"json": {"size": 1}}, 400),
+    ("GET", "/numbered?number=2", {}, 200),
+    ("GET", "/numbered?number=x", {}, 400),
     ("GET", "/scoped", {"headers": {"X-Scope": "write"}}, 403),
     ("GET", "/scoped", {"headers": {"X-Scope": "read"}}, 200),
     ("GET", "/bearer", {}, 403),
@@ -463,6 +510,8 @@ def test_what_is_plain_spares_fastapi_s_walk_and_the_rest_takes_it(
     monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
     assert OURS.get("/draft").status_code == 201
     assert OURS.post("/whole", json={"part": PART}).status_code == 200
+    assert OURS.get("/plain", headers=OPEN).status_code == 200
+    assert OURS.get("/numbered").status_code == 418
     assert OURS.get("/depends", headers=OPEN).status_code == 418
     assert OURS.get("/sync").status_code == 418
 
@@ -525,6 +574,27 @@ def test_a_body_is_strict_whatever_else_a_route_declares(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ('{"sizes": {" a": 1}}', "/sizes/ a"),
+        ('{"sizes": {"[key] ": 1}}', "/sizes/[key] "),
+        ('{"sizes": {"[key]": "x"}}', "/sizes/[key]"),
+        ('{"sizes": {"a": "x"}}', "/sizes/a"),
+    ],
+)
+def test_a_key_that_is_wrong_is_pointed_at_as_its_value_would_be(body: str, pointer: str) -> None:
+    router = APIRouter(route_class=ExactRoute)
+
+    @router.post("/things")
+    async def make(body: Sizes) -> None:
+        assert body
+
+    answer = served(router).post("/things", content=body)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
 def served(*routers: APIRouter, **options: Any) -> TestClient:
     app = FastAPI(exception_handlers=problems.HANDLERS)
     for router in routers:
@@ -567,9 +637,26 @@ def test_a_dependency_may_be_replaced_for_a_test() -> None:
     app: Any = OURS.app
     try:
         app.dependency_overrides[deny] = lambda: "another"
+        app.dependency_overrides[guard] = lambda: None
         assert OURS.get("/depends").json()["key"] == "another"
+        assert OURS.get("/plain?limit=2").json() == 2
     finally:
         app.dependency_overrides.clear()
+
+
+def test_a_dependency_that_is_declared_twice_is_called_once() -> None:
+    calls = list[str]()
+
+    async def note() -> None:
+        calls.append("called")
+
+    router = APIRouter(route_class=ExactRoute, dependencies=[Depends(note)])
+
+    @router.get("/things", dependencies=[Depends(note)])
+    async def list_things() -> list[str]:
+        return calls
+
+    assert served(router).get("/things").json() == ["called"]
 
 
 @pytest.mark.parametrize(("fails", "end"), [(False, "closed"), (True, "failed")])

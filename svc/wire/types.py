@@ -1,6 +1,7 @@
 """The types of the wire: what requests and responses are made of."""
 
 import re
+from itertools import batched
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import ulid
@@ -14,7 +15,9 @@ from pydantic import (
     GetPydanticSchema,
     PlainValidator,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_extra_types.ulid import ULID
@@ -156,7 +159,12 @@ Transaction = Annotated[
 ]
 """The highest sequence of the changes that were committed together."""
 
-Count = Annotated[int, Field(ge=0, lt=10**18), BeforeValidator(_decimal)]
+Count = Annotated[
+    int,
+    Field(ge=0, lt=10**18),
+    BeforeValidator(_decimal),
+    _number("How many.", 2, least=0),
+]
 """How many, in a query."""
 
 Limit = Annotated[
@@ -205,6 +213,19 @@ class RequestModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+
+def _in_batches(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if not isinstance(value, dict):
+        return handler(value)
+    valid = dict[str, Any]()
+    for batch in batched(value.items(), 100, strict=False):
+        valid |= handler(dict(batch))
+    return valid
+
+
+InBatches = WrapValidator(_in_batches)
+"""For an object of very many items: what is wrong with some of them is told without a look at all
+that follow, for a million faults would take a gigabyte of memory."""
 
 Item = BeforeValidator(_object)
 """For a RequestModel within another: says of something else that it should be an object."""

@@ -9,6 +9,7 @@ import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
 import org.openapitools.client.api.ApplicationsApi;
 import org.openapitools.client.api.ConfigurationsApi;
+import org.openapitools.client.api.ContentApi;
 import org.openapitools.client.api.DeliveryApi;
 import org.openapitools.client.model.*;
 
@@ -42,20 +43,20 @@ public class Story {
     var large = new BigInteger("12345678901234567890");
 
     var billing =
-        new ApplicationsApi(api).createApplication(new CreateApplicationRequest().name("billing"));
+        new ApplicationsApi(api).createApplication(new CreateApplicationRequest().name("billing"), null);
     var wanted = new CreateConfigurationRequest().applicationId(billing.getId()).name("production");
     var created =
         configurations.createConfigurationWithHttpInfo(
-            wanted.config(Map.of("currency", "EUR", "large", large)));
+            wanted.config(Map.of("currency", "EUR", "large", large)), null, null);
     hold(etag(created).equals("\"1\""), "created");
     hold(created.getData().getConfig().get("large").equals(large), "20 digits");
     var id = created.getData().getId();
 
     var change = new ReplaceConfigurationRequest().name("production");
     change.config(Map.of("currency", "CHF", "large", large));
-    var replaced = configurations.replaceConfigurationWithHttpInfo(id, change, "\"1\"");
+    var replaced = configurations.replaceConfigurationWithHttpInfo(id, change, null, null, "\"1\"");
     hold(etag(replaced).equals("\"2\""), "replaced");
-    var late = refused(() -> configurations.replaceConfiguration(id, change, "\"1\""));
+    var late = refused(() -> configurations.replaceConfiguration(id, change, null, null, "\"1\""));
     hold(late.getCode() == 412, "too late");
     var problem = ApiClient.createDefaultObjectMapper().readValue(late.getResponseBody(), Problem.class);
     hold(problem.getTitle().equals("Precondition Failed"), "a problem");
@@ -64,11 +65,11 @@ public class Story {
     hold(same.getCode() == 304, "the same");
 
     var patch = new PatchConfigurationRequest().config(Map.of("new", true));
-    var patched = configurations.patchConfiguration(id, patch, "\"2\"");
+    var patched = configurations.patchConfiguration(id, patch, null, null, "\"2\"");
     hold(patched.getConfig().get("new").equals(true), "patched");
 
     configurations.createConfiguration(
-        new CreateConfigurationRequest().applicationId(billing.getId()).name("defaults"));
+        new CreateConfigurationRequest().applicationId(billing.getId()).name("defaults"), null, null);
     var page = configurations.listConfigurationsWithHttpInfo(1, null, billing.getId(), null);
     var link = page.getHeaders().get("link").get(0);
     var after = Pattern.compile("after=(\\w+)>; rel=\"next\"").matcher(link);
@@ -84,5 +85,17 @@ public class Story {
     hold(merged.equals(Map.of("currency", "CHF", "large", large, "new", true)), "merged");
     var explained = delivery.getConfig("billing", layers, null, true, null, null);
     hold(explained.keySet().equals(java.util.Set.of("config", "origin")), "explained");
+
+    var content = new ContentApi(api);
+    var both = new PatchContentRequest();
+    both.putConfigurationsItem("defaults", new PatchContentItem().config(Map.of("retries", 3)));
+    both.putConfigurationsItem("production", new PatchContentItem().config(Map.of("retries", 5)));
+    var plan = content.patchContentWithHttpInfo(billing.getId(), both, true, null, null);
+    var names = plan.getData().getChanges().stream().map(one -> one.getName()).toList();
+    hold(names.equals(layers), "planned");
+    var done = content.patchContent(billing.getId(), both, null, "Both", etag(plan));
+    hold(done.equals(plan.getData()), "done");
+    var present = content.getContent(billing.getId(), null, null).getConfigurations();
+    hold(present.get("production").getConfig().get("retries").equals(5), "present");
   }
 }

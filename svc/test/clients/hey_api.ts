@@ -6,8 +6,10 @@ import {
   createConfiguration,
   getConfig,
   getConfiguration,
+  getContent,
   listConfigurations,
   patchConfiguration,
+  patchContent,
   replaceConfiguration,
   type ExplainedConfigResponse,
 } from "./client/index.js";
@@ -61,3 +63,24 @@ assert.deepEqual(merged.data, { new: true });
 const answer = await getConfig({ query: { ...query, explain: true } });
 const explained = answer.data as ExplainedConfigResponse;
 assert.equal(explained.origin["new"]?.[0]?.name, "production");
+
+const both = {
+  path: { id: application_id },
+  body: {
+    configurations: {
+      defaults: { config: { retries: 3 } },
+      production: { config: { retries: 5 } },
+    },
+  },
+};
+const plan = await patchContent({ ...both, query: { dry_run: true } });
+assert.deepEqual(plan.data?.changes.map((change) => change.name), ["defaults", "production"]);
+const tag = plan.response?.headers.get("ETag") ?? "";
+const done = await patchContent({
+  ...both,
+  query: { note: "Both" },
+  headers: { "if-match": tag },
+});
+assert.deepEqual(done.data, plan.data);
+const present = await getContent({ path: both.path });
+assert.equal(present.data?.configurations["production"]?.config["retries"], 5);

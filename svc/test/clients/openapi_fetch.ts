@@ -61,3 +61,29 @@ assert.deepEqual(merged.data, { new: true });
 const answer = await api.GET("/api/v1/config", { params: { query: { ...query, explain: true } } });
 const explained = answer.data as components["schemas"]["ExplainedConfigResponse"];
 assert.equal(explained.origin["new"]?.[0]?.name, "production");
+
+const both = {
+  body: {
+    configurations: {
+      defaults: { config: { retries: 3 } },
+      production: { config: { retries: 5 } },
+    },
+  },
+  headers: { "Content-Type": "application/merge-patch+json" },
+};
+const application = { id: application_id };
+const plan = await api.PATCH("/api/v1/applications/{id}/content", {
+  ...both,
+  params: { path: application, query: { dry_run: true } },
+});
+assert.deepEqual(plan.data?.changes.map((change) => change.name), ["defaults", "production"]);
+const tag = plan.response.headers.get("ETag") ?? "";
+const done = await api.PATCH("/api/v1/applications/{id}/content", {
+  ...both,
+  params: { path: application, query: { note: "Both" }, header: { "if-match": tag } },
+});
+assert.deepEqual(done.data, plan.data);
+const present = await api.GET("/api/v1/applications/{id}/content", {
+  params: { path: application },
+});
+assert.equal(present.data?.configurations["production"]?.config["retries"], 5);

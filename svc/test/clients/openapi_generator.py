@@ -9,11 +9,14 @@ from openapi_client import (  # type: ignore[import-not-found]
     ApplicationsApi,
     Configuration,
     ConfigurationsApi,
+    ContentApi,
     CreateApplicationRequest,
     CreateConfigurationRequest,
     DeliveryApi,
     ExplainedConfigResponse,
     PatchConfigurationRequest,
+    PatchContentItem,
+    PatchContentRequest,
     Problem,
     ReplaceConfigurationRequest,
 )
@@ -76,3 +79,16 @@ merged = delivery.get_config("billing", layers)
 assert merged == {"large": TWENTY_DIGITS, "new": True}
 explained = ExplainedConfigResponse.from_dict(delivery.get_config("billing", layers, explain=True))
 assert explained.origin["large"][0].name == "production"
+
+content = ContentApi(api)
+three, five = (PatchContentItem(config={"retries": retries}) for retries in (3, 5))
+both = PatchContentRequest(configurations={"defaults": three, "production": five})
+plan = content.patch_content_with_http_info(billing.id, both, dry_run=True)
+assert [change.name for change in plan.data.changes] == ["defaults", "production"]
+done = content.patch_content(billing.id, both, note="Both", if_match=plan.headers["etag"])
+assert done == plan.data
+present = content.get_content(billing.id).configurations
+assert {name: one.config["retries"] for name, one in present.items()} == {
+    "defaults": 3,
+    "production": 5,
+}

@@ -12,6 +12,7 @@ from client.api.configurations import (  # type: ignore[import-not-found]
     patch_configuration,
     replace_configuration,
 )
+from client.api.content import get_content, patch_content  # type: ignore[import-not-found]
 from client.api.delivery import get_config  # type: ignore[import-not-found]
 from client.models import (  # type: ignore[import-not-found]
     ConfigObject,
@@ -19,6 +20,7 @@ from client.models import (  # type: ignore[import-not-found]
     CreateConfigurationRequest,
     ExplainedConfigResponse,
     PatchConfigurationRequest,
+    PatchContentRequest,
     Problem,
     ReplaceConfigurationRequest,
 )
@@ -75,3 +77,17 @@ assert merged.to_dict() == {"large": TWENTY_DIGITS, "new": True}
 answer = get_config.sync(client=api, application="billing", name=layers, explain=True)
 explained = ExplainedConfigResponse.from_dict(answer.to_dict())
 assert explained.origin["large"][0].name == "production"
+
+wanted = {"defaults": {"config": {"retries": 3}}, "production": {"config": {"retries": 5}}}
+both = PatchContentRequest.from_dict({"configurations": wanted})
+plan = patch_content.sync_detailed(billing.id, client=api, body=both, dry_run=True)
+assert [change.name for change in plan.parsed.changes] == ["defaults", "production"]
+done = patch_content.sync(
+    billing.id, client=api, body=both, note="Both", if_match=plan.headers["etag"]
+)
+assert done == plan.parsed
+present = get_content.sync(billing.id, client=api).configurations.additional_properties
+assert {name: one.config["retries"] for name, one in present.items()} == {
+    "defaults": 3,
+    "production": 5,
+}

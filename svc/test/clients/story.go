@@ -81,4 +81,18 @@ func main() {
 	hold(len(config) == 1 && *config["new"] == true, "merged")
 	explained, _ := must(get.Explain(true).Execute())
 	hold(explained["origin"] != nil, "explained")
+
+	three, five := openapi.NewPatchContentItem(), openapi.NewPatchContentItem()
+	three.SetConfig(map[string]interface{}{"retries": 3})
+	five.SetConfig(map[string]interface{}{"retries": 5})
+	both := openapi.NewPatchContentRequest(
+		map[string]*openapi.PatchContentItem{"defaults": three, "production": five})
+	changeBoth := api.ContentAPI.PatchContent(ctx, billing.Id).PatchContentRequest(*both)
+	plan, response := must(changeBoth.DryRun(true).Execute())
+	hold(plan.Changes[0].Name == "defaults" && plan.Changes[1].Name == "production", "planned")
+	tag := response.Header.Get("ETag")
+	done, _ := must(changeBoth.Note("Both").IfMatch(tag).Execute())
+	hold(reflect.DeepEqual(done, plan), "done")
+	present, _ := must(api.ContentAPI.GetContent(ctx, billing.Id).Execute())
+	hold(present.Configurations["production"].Config["retries"] == 5.0, "present")
 }

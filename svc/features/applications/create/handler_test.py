@@ -51,3 +51,21 @@ def test_a_member_given_twice_is_pointed_at(client: TestClient) -> None:
     response = client.post("/api/v1/applications", content='{"name": "a", "name": "b"}')
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == ["/name"]
+
+
+def test_a_dry_run_has_no_tag_because_there_was_nothing_before(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(name: str, comments: str | None) -> dict[str, object]:
+        return {"id": ID, "name": name, "comments": comments}
+
+    monkeypatch.setattr(repository, "create", create)
+    tried = client.post("/api/v1/applications?dry_run=true", json={"name": "billing"})
+    assert (tried.status_code, tried.json()["name"]) == (201, "billing")
+    assert "ETag" not in tried.headers
+
+
+def test_an_application_has_no_history_that_a_note_could_stand_in(client: TestClient) -> None:
+    response = client.post("/api/v1/applications?note=why", json={"name": "billing"})
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["note"]

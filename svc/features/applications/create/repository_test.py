@@ -31,3 +31,12 @@ def test_another_constraint_passes_untouched(
     with pytest.raises(UniqueViolation) as raised:
         run(repository.create("billing", None))
     assert raised.value.diag.constraint_name == "applications_pkey"
+
+
+def test_a_dry_run_creates_nothing_and_is_refused_alike(run: Repositories, tables: Tables) -> None:
+    tables.application("taken")
+    tried = run(repository.create("billing", "ours"), dry_run=True)
+    assert (tried["name"], tried["comments"]) == ("billing", "ours")
+    with pytest.raises(repository.NameTaken):
+        run(repository.create("taken", None), dry_run=True)
+    assert tables.rows("select name from applications") == [("taken",)]

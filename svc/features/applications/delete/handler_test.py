@@ -24,12 +24,14 @@ def test_what_is_deleted_leaves_an_empty_answer(
 ) -> None:
     deleted = []
 
-    async def delete(*given: object) -> None:
+    async def delete(*given: object) -> int:
         deleted.append(given)
+        return 7
 
     monkeypatch.setattr(repository, "delete", delete)
     response = client.delete(PATH.replace(ID, ID.lower()), headers=headers)
     assert (response.status_code, response.content) == (204, b"")
+    assert "ETag" not in response.headers
     assert deleted == [(ID, revisions)]
 
 
@@ -62,3 +64,14 @@ def test_a_bad_id_and_a_query_are_refused(client: TestClient, target: str, param
     response = client.delete(f"/api/v1/applications/{target}")
     assert response.status_code == 400
     assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
+
+
+def test_a_dry_run_has_the_tag_of_what_would_be_deleted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete(*_: object) -> int:
+        return 7
+
+    monkeypatch.setattr(repository, "delete", delete)
+    tried = client.delete(f"{PATH}?dry_run=true&note=why")
+    assert (tried.status_code, tried.content, tried.headers["ETag"]) == (204, b"", '"7"')

@@ -10,7 +10,7 @@ def test_the_application_goes_with_its_configurations_and_no_others(
 ) -> None:
     application, other = tables.application(), tables.application("other")
     kept = tables.configuration(other)
-    run(repository.delete(application, revisions))
+    assert run(repository.delete(application, revisions)) == 1
     assert tables.rows("select id from applications") == [(other,)]
     assert tables.rows("select id from configurations") == [(kept,)]
 
@@ -20,10 +20,10 @@ def test_its_configurations_go_with_it_and_leave_their_history(
 ) -> None:
     application = tables.application()
     tables.configuration(application)
-    run(repository.delete(application, None), actor="ann")
+    run(repository.delete(application, None), actor="ann", note="moved")
     assert tables.rows("select * from configurations") == []
-    found = tables.rows("select action, actor from configuration_revisions order by sequence")
-    assert found == [("create", "anonymous"), ("delete", "ann")]
+    found = tables.rows("select action, actor, note from configuration_revisions order by sequence")
+    assert found == [("create", "anonymous", None), ("delete", "ann", "moved")]
 
 
 @pytest.mark.parametrize("revisions", [[], [1, 3]])
@@ -51,3 +51,14 @@ def test_what_is_not_there_or_not_the_callers_is_not_found(
         run(repository.delete(application, [7]), confined_to="other")
     run(repository.delete(application, None), confined_to="billing")
     assert tables.rows("select name from applications") == [("other",)]
+
+
+def test_a_dry_run_tells_what_would_go_and_leaves_all_of_it(
+    run: Repositories, tables: Tables
+) -> None:
+    application = tables.application()
+    tables.configuration(application)
+    assert run(repository.delete(application, [2]), dry_run=True, note="moved") == 2
+    assert tables.rows("select revision from applications") == [(2,)]
+    assert tables.rows("select revision from configurations") == [(1,)]
+    assert tables.rows("select action from configuration_revisions") == [("create",)]

@@ -12,19 +12,18 @@ from .models import ListApplicationsResponse
 router = APIRouter(tags=["applications"], route_class=ExactRoute)
 
 
-@router.get("/api/v1/applications")
+@router.get("/api/v1/applications", response_model=list[ListApplicationsResponse])
 async def list_applications(
     request: Request,
-    response: Response,
     limit: Limit = 100,
     after: Annotated[Omissible[Ulid], Query(description="The page begins behind this id.")] = None,
     name: Omissible[ApplicationName] = None,
-) -> list[ListApplicationsResponse]:
+) -> Response:
     """A page of applications, ascending by id, behind the id `after`. `Link` leads to the next."""
-    rows = await repository.list_after(after, name, limit + 1)
-    page = [ListApplicationsResponse(**row) for row in rows[:limit]]
-    if len(rows) > limit:
-        response.headers["Link"] = next_link(
-            request, "/api/v1/applications", name=name, limit=limit, after=page[-1].id
+    page = await repository.list_after(after, name, limit)
+    headers = {}
+    if page["next"]:
+        headers["Link"] = next_link(
+            request, "/api/v1/applications", name=name, limit=limit, after=page["next"]
         )
-    return page
+    return Response(page["body"], 200, headers, "application/json")

@@ -18,8 +18,9 @@ def client(
     async def replace(
         id: str, name: str, comments: str | None, revisions: list[int] | None
     ) -> dict[str, object]:
-        revision = max(revisions or [6]) + 1
-        return {"id": id, "name": name, "comments": comments, "revision": revision}
+        found = max(revisions or [6])
+        told = {"id": id, "name": name, "comments": comments}
+        return {**told, "found": found, "revision": found + 1}
 
     monkeypatch.setattr(repository, "replace", replace)
     return serve(handler)
@@ -102,3 +103,17 @@ def test_a_name_that_is_taken_is_shown_as_it_is(
     monkeypatch.setattr(repository, "replace", replace)
     response = client.put(PATH, json={"name": "it's"})
     assert response.json()["detail"] == "The name “it's” is taken."
+
+
+def test_a_dry_run_has_the_tag_of_the_revision_before(client: TestClient) -> None:
+    tags = [
+        client.put(f"{PATH}?dry_run={value}", json={"name": "billing"}).headers["ETag"]
+        for value in ("true", "false")
+    ]
+    assert tags == ['"6"', '"7"']
+
+
+def test_an_application_has_no_history_that_a_note_could_stand_in(client: TestClient) -> None:
+    response = client.put(f"{PATH}?note=why", json={"name": "billing"})
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["note"]

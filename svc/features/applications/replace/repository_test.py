@@ -73,3 +73,16 @@ def test_a_confined_caller_may_rename_its_own_application(
         run(repository.replace(application, "new", None, None), confined_to=confined_to)["name"]
         == "new"
     )
+
+
+def test_a_dry_run_tells_what_would_be_and_changes_nothing(
+    run: Repositories, tables: Tables
+) -> None:
+    application = tables.application()
+    tried = run(repository.replace(application, "new", "ours", [1]), dry_run=True)
+    assert (tried["name"], tried["found"], tried["revision"]) == ("new", 1, 2)
+    tables.application("taken")
+    with pytest.raises(repository.NameTaken):
+        run(repository.replace(application, "taken", None, None), dry_run=True)
+    found = tables.rows("select name, comments, revision from applications order by name")
+    assert found == [("billing", None, 1), ("taken", None, 1)]

@@ -84,3 +84,16 @@ def test_a_config_that_is_no_object_or_cannot_be_kept_is_pointed_at(
     assert response.status_code == 400
     [error] = response.json()["errors"]
     assert error["pointer"] == ("/config/a" if config[0] == "{" else "/config")
+
+
+def test_a_dry_run_has_no_tag_because_there_was_nothing_before(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(*_: object) -> dict[str, str]:
+        return {"id": ID, "body": "{}"}
+
+    monkeypatch.setattr(repository, "create", create)
+    body = {"application_id": OWNER, "name": "production"}
+    tried = client.post(f"{PATH}?dry_run=true&note=why", json=body)
+    assert (tried.status_code, tried.headers["Location"]) == (201, f"{PATH}/{ID}")
+    assert "ETag" not in tried.headers

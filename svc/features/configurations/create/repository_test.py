@@ -80,3 +80,32 @@ def test_a_large_document_is_compressed_by_the_quickest_method_of_the_server(
         " from configurations cross join configuration_revisions as kept"
     )
     assert found == [(quickest, quickest)]
+
+
+def test_history_says_why(run: Repositories, tables: Tables) -> None:
+    run(repository.create(tables.application(), "production", None, "{}"), note="50 % off")
+    assert tables.rows("select note from configuration_revisions") == [("50 % off",)]
+
+
+def test_a_dry_run_answers_as_the_change_itself_and_leaves_no_trace(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    tried = run(repository.create(owner, "production", None, "{}"), dry_run=True, note="why")
+    assert f'"id":"{tried["id"]}"' in tried["body"]
+    assert tables.rows("select revision from applications") == [(1,)]
+    assert tables.rows("select * from configuration_revisions") == []
+    made = run(repository.create(owner, "production", None, "{}"))
+    assert made["body"] == tried["body"].replace(tried["id"], made["id"])
+    assert tables.rows("select sequence from configuration_revisions") == [(1,)]
+
+
+def test_a_dry_run_is_refused_alike(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    tables.configuration(owner, "taken")
+    with pytest.raises(repository.NameTaken):
+        run(repository.create(owner, "taken", None, "{}"), dry_run=True)
+    with pytest.raises(repository.TooLarge):
+        run(repository.create(owner, "new", None, LONG), dry_run=True)
+    with pytest.raises(repository.NoSuchApplication):
+        run(repository.create("01ARZ3NDEKTSV4RRFFQ69G5FAV", "a", None, "{}"), dry_run=True)

@@ -1,13 +1,16 @@
+import asyncio
 import json
+from itertools import product
 from typing import Any
 
 import pytest
 
+import database
 from conftest import Repositories, Tables
 from features.configurations.list import repository
 
 
-def listed(run: Repositories, *asked: Any, **caller: str) -> list[dict[str, Any]]:
+def listed(run: Repositories, *asked: Any, **caller: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(run(repository.list_after(*asked), **caller)["body"])
     return found
 
@@ -35,9 +38,34 @@ def test_a_row_has_what_a_list_shows_without_the_document(
     run: Repositories, tables: Tables
 ) -> None:
     owner = tables.application()
-    configuration = tables.configuration(owner)
-    row = {"id": configuration, "application_id": owner, "name": "production", "comments": None}
-    assert listed(run, None, None, None, 10) == [row]
+    configuration = tables.configuration(owner, "é")
+    [page] = {
+        run(repository.list_after(None, *of, 10))["body"] for of in [(None, None), (owner, "é")]
+    }
+    assert page == (
+        f'[{{"id":"{configuration}","application_id":"{owner}","name":"é","comments":null}}]'
+    )
+
+
+def test_pages_that_are_asked_for_together_are_each_as_if_asked_for_alone(
+    run: Repositories, tables: Tables
+) -> None:
+    owners = [tables.application(name) for name in ("own", "other")]
+    for owner in owners:
+        for name in ("a", "b", *map(str, range(100))):
+            tables.configuration(owner, name)
+    # A page of a hundred is too large for a batch.
+    rows = tables.rows("update configurations set comments = repeat('x', 1024) returning id")
+    asked = list(product([None, rows[0][0]], [None, *owners], [None, "a", "b", "none"], [1, 1000]))
+
+    async def together() -> list[database.Row]:
+        return await asyncio.gather(*(repository.list_after(*one) for one in asked))
+
+    def seen(page: database.Row) -> tuple[str, str | None]:
+        return page["body"], page["next"]
+
+    alone = [seen(run(repository.list_after(*one))) for one in asked]
+    assert list(map(seen, run(together()))) == alone
 
 
 def test_an_application_and_a_name_narrow_the_list_each_and_together(

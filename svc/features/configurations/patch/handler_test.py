@@ -50,7 +50,7 @@ def test_what_the_patch_has_goes_in_and_the_answer_out_untouched(
 
     async def record(*given: object) -> dict[str, object]:
         patched.append(given)
-        return {"revision": 7, "body": '{"id":"…","config":{"rate":1.10}}'}
+        return {"found": 6, "revision": 7, "body": '{"id":"…","config":{"rate":1.10}}'}
 
     monkeypatch.setattr(repository, "patch", record)
     response = patch(client, text, PATH.replace(ID, ID.lower()))
@@ -130,3 +130,17 @@ def test_a_name_that_is_taken_is_shown_as_it_is(
     refuse(monkeypatch, repository.NameTaken())
     response = patch(client, """{"name": "it's"}""")
     assert response.json()["detail"] == "The name “it's” is taken."
+
+
+def test_a_dry_run_has_the_tag_of_the_revision_before(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(*_: object) -> dict[str, object]:
+        return {"found": 6, "revision": 7, "body": "{}"}
+
+    monkeypatch.setattr(repository, "patch", found)
+    tags = [
+        patch(client, "{}", f"{PATH}?{query}").headers["ETag"]
+        for query in ("dry_run=true&note=why", "dry_run=false&note=why")
+    ]
+    assert tags == ['"6"', '"7"']

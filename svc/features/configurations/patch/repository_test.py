@@ -108,3 +108,33 @@ def test_another_constraint_passes_untouched(run: Repositories, tables: Tables) 
     configuration = tables.configuration(tables.application())
     with pytest.raises(CheckViolation):
         run(repository.patch(configuration, {"name": " production"}, None))
+
+
+def test_history_says_why(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
+    run(repository.patch(configuration, {"name": "new"}, None), note="50 % off")
+    found = tables.rows("select revision, note from configuration_revisions order by revision")
+    assert found == [(1, None), (2, "50 % off")]
+
+
+def test_a_dry_run_answers_as_the_change_itself_and_leaves_no_trace(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    members = {"config": '{"rate": 1.10}'}
+    tried = run(repository.patch(configuration, members, None), dry_run=True, note="why")
+    assert tables.rows("select revision, config from configurations") == [(1, {})]
+    assert tables.rows("select revision, sequence from configuration_revisions") == [(1, 1)]
+    assert run(repository.patch(configuration, members, [tried["found"]])) == tried
+    assert tables.rows("select max(sequence) from configuration_revisions") == [(2,)]
+
+
+def test_a_dry_run_is_refused_alike(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
+    with pytest.raises(repository.NameTaken):
+        run(repository.patch(configuration, {"name": "taken"}, None), dry_run=True)
+    with pytest.raises(repository.TooLarge):
+        run(repository.patch(configuration, {"config": LONG}, None), dry_run=True)
+    with pytest.raises(repository.PreconditionFailed):
+        run(repository.patch(configuration, {}, [7]), dry_run=True)

@@ -34,7 +34,7 @@ def test_the_document_goes_in_and_the_answer_out_untouched(
 
     async def replace(*given: object) -> dict[str, object]:
         replaced.append(given)
-        return {"revision": 7, "body": '{"id":"…","config":{"rate":1.10}}'}
+        return {"found": 6, "revision": 7, "body": '{"id":"…","config":{"rate":1.10}}'}
 
     monkeypatch.setattr(repository, "replace", replace)
     text = f'{{"name": "production", "config": {{"rate": 1.10}}{members}}}'
@@ -110,3 +110,17 @@ def test_a_name_that_is_taken_is_shown_as_it_is(
     monkeypatch.setattr(repository, "replace", replace)
     response = client.put(PATH, json={**LEAST, "name": "it's"})
     assert response.json()["detail"] == "The name “it's” is taken."
+
+
+def test_a_dry_run_has_the_tag_of_the_revision_before(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def replace(*_: object) -> dict[str, object]:
+        return {"found": 6, "revision": 7, "body": "{}"}
+
+    monkeypatch.setattr(repository, "replace", replace)
+    tags = [
+        client.put(f"{PATH}?{query}", json=LEAST).headers["ETag"]
+        for query in ("dry_run=true&note=why", "dry_run=false&note=why")
+    ]
+    assert tags == ['"6"', '"7"']

@@ -117,3 +117,33 @@ def test_each_of_a_batch_is_held_to_its_own_revisions(
     lists = {name: [values[name] for values in asked] for name in asked[0]}
     rows = {row["id"]: row for row in run(database.write(statement, lists))}
     assert [rows[configuration]["revision"] for configuration in ids] == [2, None, 2, 2, None]
+
+
+def test_history_says_why(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
+    run(replace(configuration), note="Refunds count twice, 50 %")
+    found = tables.rows("select revision, note from configuration_revisions order by revision")
+    assert found == [(1, None), (2, "Refunds count twice, 50 %")]
+
+
+def test_a_dry_run_answers_as_the_change_itself_and_leaves_no_trace(
+    run: Repositories, tables: Tables
+) -> None:
+    configuration = tables.configuration(tables.application())
+    tried = run(replace(configuration), dry_run=True, note="why")
+    assert tables.rows("select revision, config from configurations") == [(1, {})]
+    assert tables.rows("select revision, sequence from configuration_revisions") == [(1, 1)]
+    assert run(replace(configuration)) == tried
+    assert (tried["found"], tried["revision"]) == (1, 2)
+    assert tables.rows("select max(sequence) from configuration_revisions") == [(2,)]
+
+
+def test_a_dry_run_is_refused_alike(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    configuration, _ = tables.configuration(owner), tables.configuration(owner, "taken")
+    with pytest.raises(repository.NameTaken):
+        run(replace(configuration, name="taken"), dry_run=True)
+    with pytest.raises(repository.TooLarge):
+        run(replace(configuration, config=LONG), dry_run=True)
+    with pytest.raises(repository.PreconditionFailed):
+        run(replace(configuration, revisions=[7]), dry_run=True)

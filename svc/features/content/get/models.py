@@ -17,5 +17,5 @@ class GetContentResponse(BaseModel):
     sequence: Sequence
     configurations: dict[str, GetContentItem] = Field(
         description="By their names.",
-        examples=[{"production": {"revision": 3, "comments": None, "config": {"retries": 3}}}],
+        examples=[{"production": {"revision": 3, "comments": "For EU", "config": {"retries": 3}}}],
     )

@@ -19,7 +19,8 @@ router = APIRouter(tags=["content"], route_class=ContentRoute, dependencies=[CHA
     response_model=PatchContentResponse,
     responses={
         404: {"description": "There is no such application"},
-        412: {"description": "If-Match names another sequence, or an item another revision"},
+        412: {"description": "Another sequence than in If-Match, or other revisions: see errors"},
+        413: {"description": "The body is too large, or some of its documents: see errors"},
         428: {"description": "If-Match is required"},
     },
 )

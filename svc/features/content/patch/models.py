@@ -7,6 +7,7 @@ from wire.types import (
     ConfigDocument,
     ConfigurationKey,
     ConfigurationName,
+    InBatches,
     Item,
     Omissible,
     RequestModel,
@@ -24,15 +25,20 @@ class PatchContentItem(RequestModel):
         default=None,
         description="The revision that it must be at; 0: it must not be there.",
         examples=[3],
+        json_schema_extra={"format": "int64"},
     )
 
 
 class PatchContentRequest(RequestModel):
     """What is to change in the configurations that it names. The others stay as they are."""
 
-    configurations: dict[ConfigurationKey, Annotated[PatchContentItem, Item] | None] = Field(
+    configurations: Annotated[
+        dict[ConfigurationKey, Annotated[PatchContentItem, Item] | None], InBatches
+    ] = Field(
         description="By their names. Null deletes, and one that is not there is created.",
-        examples=[{"production": {"config": {"retries": 5}}, "canary": None}],
+        examples=[
+            {"defaults": {"config": {"retries": 3}}, "production": {"config": {"retries": 5}}}
+        ],
     )
 
 

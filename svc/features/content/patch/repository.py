@@ -75,14 +75,14 @@ async def patch(
             timeouts=TIMEOUTS,
         )
     except IntegrityError as error:
-        told = json.loads(error.diag.message_detail or "{}")
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(told["previous"]) from None
+                raise PreconditionFailed(_told(error)["previous"]) from None
             case "content_revisions":
+                told = _told(error)
                 raise OtherRevisions(told["previous"], told["names"]) from None
             case "configurations_config_fits":
-                raise TooLarge(told["names"]) from None
+                raise TooLarge(_told(error)["names"]) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
         raise
@@ -104,3 +104,9 @@ def _lists(items: dict[str, dict[str, Any] | None]) -> database.Values:
         "configs": [item.get("config", "{}") for item in given],
         "revisions": [item.get("revision") for item in given],
     }
+
+
+def _told(refusal: IntegrityError) -> dict[str, Any]:
+    """What a refusal of `change_content` says beside its constraint."""
+    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
+    return told

@@ -21,6 +21,7 @@ router = APIRouter(tags=["content"], route_class=ContentRoute, dependencies=[CHA
         404: {"description": "There is no such application"},
         409: {"description": "It would delete another number of configurations than `deletes`"},
         412: {"description": "If-Match names another sequence"},
+        413: {"description": "The body is too large, or some of its documents: see errors"},
         428: {"description": "There is no If-Match"},
     },
 )
@@ -29,7 +30,7 @@ async def replace_content(
     id: ApplicationId,
     body: ReplaceContentRequest,
     deletes: Annotated[
-        Count, Query(description="How many configurations this deletes, exactly.", examples=[2])
+        Count, Query(description="How many configurations this deletes, exactly.")
     ] = 0,
     if_match: IfMatch = None,
 ) -> Response:

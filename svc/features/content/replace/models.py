@@ -7,6 +7,7 @@ from wire.types import (
     ConfigDocument,
     ConfigurationKey,
     ConfigurationName,
+    InBatches,
     Item,
     Omissible,
     RequestModel,
@@ -21,19 +22,27 @@ class ReplaceContentItem(RequestModel):
     comments: Comments | None = None
     config: ConfigDocument
     revision: Omissible[Annotated[int, Field(strict=True, ge=0, lt=10**18)]] = Field(
-        default=None, description="As GET gives it; changes nothing.", examples=[3]
+        default=None,
+        description="As GET gives it; changes nothing.",
+        examples=[3],
+        json_schema_extra={"format": "int64"},
     )
 
 
 class ReplaceContentRequest(RequestModel):
     """All configurations that there are to be. What GET returned may be sent back."""
 
-    configurations: dict[ConfigurationKey, Annotated[ReplaceContentItem, Item]] = Field(
+    configurations: Annotated[
+        dict[ConfigurationKey, Annotated[ReplaceContentItem, Item]], InBatches
+    ] = Field(
         description="By their names.",
         examples=[{"production": {"config": {"retries": 5}}}],
     )
     sequence: Omissible[Annotated[int, Field(strict=True, ge=0, lt=10**18)]] = Field(
-        default=None, description="As GET gives it; changes nothing.", examples=[46]
+        default=None,
+        description="As GET gives it; changes nothing.",
+        examples=[46],
+        json_schema_extra={"format": "int64"},
     )
 
 

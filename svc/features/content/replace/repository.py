@@ -1,6 +1,7 @@
 import json
 from asyncio import to_thread
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg2 import IntegrityError
 
@@ -78,13 +79,13 @@ async def replace(
             timeouts=TIMEOUTS,
         )
     except IntegrityError as error:
-        told = json.loads(error.diag.message_detail or "{}")
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(told["previous"]) from None
+                raise PreconditionFailed(_told(error)["previous"]) from None
             case "configurations_config_fits":
-                raise TooLarge(told["names"]) from None
+                raise TooLarge(_told(error)["names"]) from None
             case "content_deletions":
+                told = _told(error)
                 raise OtherDeletions(told["number"], told["names"] or []) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
@@ -103,3 +104,9 @@ def _lists(items: dict[str, ReplaceContentItem]) -> database.Values:
         "comments": [item.comments for item in items.values()],
         "configs": [item.config for item in items.values()],
     }
+
+
+def _told(refusal: IntegrityError) -> dict[str, Any]:
+    """What a refusal of `change_content` says beside its constraint."""
+    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
+    return told

@@ -11,6 +11,8 @@ CHANGE: dict[str, object] = {
     "action": "update",
     "actor": "ann",
     "recorded_at": "2026-01-02T03:04:05.000600Z",
+    "note": None,
+    "transaction": 9,
 }
 
 

@@ -14,6 +14,7 @@ REVISION = {
     "action": "rollback",
     "actor": "ann",
     "recorded_at": "2026-01-02T03:04:05.000600Z",
+    "note": "why",
 }
 
 

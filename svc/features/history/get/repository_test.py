@@ -25,7 +25,15 @@ def test_a_revision_is_the_configuration_as_it_was(run: Repositories, tables: Ta
         "action": "create",
         "actor": "anonymous",
         "recorded_at": recorded_at,
+        "note": None,
     }
+
+
+def test_a_revision_says_why_where_that_was_said(run: Repositories, tables: Tables) -> None:
+    configuration = tables.configuration(tables.application())
+    tables.rows("set local config_service.note = 'why'; update configurations set name = 'staging'")
+    notes = [json.loads(run(repository.get(configuration, n)))["note"] for n in (1, 2)]
+    assert notes == [None, "why"]
 
 
 def test_what_is_not_there_or_not_the_callers_is_not_found(

@@ -11,7 +11,7 @@ PATH = f"/api/v1/configurations/{ID}/revisions"
 
 
 def row(revision: int) -> dict[str, object]:
-    told = {"action": "update", "actor": "ann", "name": "production"}
+    told = {"action": "update", "actor": "ann", "name": "production", "note": None}
     return {"revision": revision, **told, "recorded_at": "2026-01-02T00:00:00.000000Z"}
 
 
@@ -42,6 +42,7 @@ def test_a_history_that_fits_one_page_has_no_link(client: TestClient, asked: lis
         "actor": "ann",
         "recorded_at": "2026-01-02T00:00:00.000000Z",
         "name": "production",
+        "note": None,
     }
     assert "Link" not in response.headers
     assert asked == [(ID, None, 101)]

@@ -9,6 +9,7 @@ REVISION = {
     "actor": "ann",
     "recorded_at": "2026-01-02T03:04:05.000600Z",
     "name": "production",
+    "note": "why",
 }
 
 
@@ -17,7 +18,7 @@ def test_the_wire_has_what_is_known_of_the_revision_and_never_its_document(actio
     revision = {**REVISION, "action": action, "config": {}}
     assert ListRevisionsResponse.model_validate(revision).model_dump_json() == (
         f'{{"revision":3,"action":"{action}","actor":"ann",'
-        '"recorded_at":"2026-01-02T03:04:05.000600Z","name":"production"}'
+        '"recorded_at":"2026-01-02T03:04:05.000600Z","name":"production","note":"why"}'
     )
 
 

@@ -32,7 +32,16 @@ def test_a_row_has_what_a_list_shows_without_the_document(
 ) -> None:
     row = run(repository.list_before(configuration, None, 1))[0]
     assert row.pop("recorded_at").endswith("Z")
-    assert row == {"revision": 4, "action": "update", "actor": "anonymous", "name": "d"}
+    told = {"action": "update", "actor": "anonymous", "name": "d", "note": None}
+    assert row == {"revision": 4, **told}
+
+
+def test_a_row_says_why_where_that_was_said(
+    run: Repositories, tables: Tables, configuration: str
+) -> None:
+    tables.rows("set local config_service.note = 'why'; delete from configurations")
+    rows = run(repository.list_before(configuration, None, 2))
+    assert [row["note"] for row in rows] == ["why", None]
 
 
 def test_the_history_outlives_the_configuration(

@@ -44,7 +44,7 @@ def test_a_deleted_one_may_come_back_unless_a_precondition_says_that_it_is_there
 
     async def rollback(*given: object, may_be_deleted: bool) -> dict[str, object]:
         asked.append((*given, may_be_deleted))
-        return {"revision": 8, "body": '{"id":"…","config":{"rate":1.10}}'}
+        return {"found": 7, "revision": 8, "body": '{"id":"…","config":{"rate":1.10}}'}
 
     monkeypatch.setattr(repository, "rollback", rollback)
     monkeypatch.setattr(settings(), "require_if_match", required)
@@ -108,3 +108,16 @@ def test_a_body_without_a_revision_is_refused(client: TestClient, text: str, poi
 def test_an_if_match_that_is_no_entity_tag_is_refused(client: TestClient) -> None:
     response = client.post(PATH, json={"revision": 3}, headers={"If-Match": "3"})
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize(("found", "tag"), [(7, '"7"'), (None, None)])
+def test_a_dry_run_has_the_tag_of_the_revision_before_and_none_where_it_was_deleted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, found: int | None, tag: str | None
+) -> None:
+    async def rollback(*_: object, may_be_deleted: bool) -> dict[str, object]:
+        assert may_be_deleted
+        return {"found": found, "revision": 8, "body": "{}"}
+
+    monkeypatch.setattr(repository, "rollback", rollback)
+    tried = client.post(f"{PATH}?dry_run=true&note=why", json={"revision": 3})
+    assert (tried.status_code, tried.headers.get("ETag")) == (200, tag)

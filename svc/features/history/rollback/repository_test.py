@@ -169,8 +169,8 @@ def test_another_constraint_passes_untouched(
     tables.rows(
         """
         insert into configuration_revisions
-            (configuration_id, revision, application_id, name, config, action, actor)
-        select configuration_id, 9, application_id, ' ', config, action, actor
+            (configuration_id, revision, sequence, application_id, name, config, action)
+        select configuration_id, 9, 9, application_id, ' ', config, action
         from configuration_revisions where revision = 1
         """
     )
@@ -204,3 +204,33 @@ def test_where_another_is_just_bringing_it_back_it_is_updated_instead(
 
         now = run(while_the_other_has_not_committed())
     assert (now["revision"], json.loads(now["body"])["name"]) == (5, "first")
+
+
+def test_history_says_why(run: Repositories, tables: Tables, configuration: str) -> None:
+    run(rollback(configuration), note="50 % off")
+    found = tables.rows("select note from configuration_revisions order by revision")
+    assert found == [(None,), (None,), ("50 % off",)]
+
+
+def test_a_dry_run_answers_as_the_rollback_itself_and_leaves_no_trace(
+    run: Repositories, tables: Tables, configuration: str
+) -> None:
+    for found, revision in ((2, 3), (None, 5)):
+        tried = run(rollback(configuration), dry_run=True, note="why")
+        assert (tried["found"], tried["revision"]) == (found, revision)
+        recorded = "select max(revision), max(sequence), max(note) from configuration_revisions"
+        assert tables.rows(recorded) == [(revision - 1, revision - 1, None)]
+        assert run(rollback(configuration)) == tried
+        tables.rows("delete from configurations")
+
+
+def test_a_dry_run_is_refused_alike(
+    run: Repositories, tables: Tables, owner: str, configuration: str
+) -> None:
+    tables.configuration(owner, "first")
+    with pytest.raises(repository.NameTaken):
+        run(rollback(configuration), dry_run=True)
+    with pytest.raises(repository.NoSuchRevision):
+        run(rollback(configuration, 9), dry_run=True)
+    with pytest.raises(repository.PreconditionFailed):
+        run(rollback(configuration, 1, [7]), dry_run=True)
