@@ -64,7 +64,7 @@ begin
     select
         created.id, created.revision,
         place.sequence
-            + row_number() over (partition by created.application_id order by created.id),
+            + row_number() over (partition by created.application_id order by created.name),
         created.application_id, created.name, created.comments, created.config,
         recorded_action('create'), place.moment
     from created join take_places(touched) as place
@@ -85,7 +85,7 @@ begin
     select
         updated.id, updated.revision,
         place.sequence
-            + row_number() over (partition by updated.application_id order by updated.id),
+            + row_number() over (partition by updated.application_id order by updated.name),
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
@@ -107,7 +107,7 @@ begin
     select
         deleted.id, deleted.revision + 1,
         place.sequence
-            + row_number() over (partition by deleted.application_id order by deleted.id),
+            + row_number() over (partition by deleted.application_id order by deleted.name),
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
         recorded_action('delete'), place.moment
     from deleted join take_places(touched) as place
@@ -215,6 +215,7 @@ $$;
 --   content_sequence            the last change is none of `sequences`, where these are given
 --   content_revisions           `names` are not at the revisions that they must be at
 --   configurations_config_fits  `names` would be too large as they are printed
+--   content_fits                all that is wanted would be too large as it is printed
 --   content_deletions           not `deletions` would be deleted but `number`, and `names` first
 --
 -- It locks as single changes do: rows in the order of their ids, new names in theirs, the row of the
@@ -241,6 +242,10 @@ declare
     conflicting text[];
     large text[];
     created bigint;
+    bytes bigint;
+    most_bytes bigint := nullif(current_setting('config_service.max_document_bytes', true), '');
+    most_bytes_of_all bigint :=
+        nullif(current_setting('config_service.max_content_bytes', true), '');
     deleted text[];
 begin
     loop
@@ -271,11 +276,15 @@ begin
                 from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
                 where item.revision <> coalesce(one.revision, 0)
             );
-            large := array(
-                select target.name from unnest(targets) as target
-                where octet_length(row_to_json(target)::text)
-                    > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
-            );
+            select
+                coalesce(array_agg(printed.name) filter (where printed.bytes > most_bytes), '{}'),
+                -- Alone each has its ids too, and so at most 100 bytes more than in the content.
+                sum(printed.bytes - 100)
+            into large, bytes
+            from (
+                select target.name, octet_length(row_to_json(target)::text) as bytes
+                from unnest(targets) as target
+            ) as printed;
             if way = 'restore' then
                 perform free_names(present, targets);
             end if;
@@ -333,6 +342,8 @@ begin
         perform refuse_content('content_revisions', previous, conflicting);
     elsif large <> '{}' then
         perform refuse_content('configurations_config_fits', previous, large);
+    elsif bytes > most_bytes_of_all then
+        perform refuse_content('content_fits', previous);
     elsif way <> 'patch' and cardinality(deleted) <> deletions then
         perform refuse_content('content_deletions', previous, deleted);
     end if;

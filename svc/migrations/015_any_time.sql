@@ -62,7 +62,7 @@ begin
         select
             created.id, created.revision,
             place.sequence
-                + row_number() over (partition by created.application_id order by created.id),
+                + row_number() over (partition by created.application_id order by created.name),
             created.application_id, created.name, created.comments, created.config,
             recorded_action('create'), place.moment
         from created join take_places(touched) as place
@@ -89,7 +89,7 @@ begin
     select
         updated.id, updated.revision,
         place.sequence
-            + row_number() over (partition by updated.application_id order by updated.id),
+            + row_number() over (partition by updated.application_id order by updated.name),
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
@@ -134,7 +134,7 @@ begin
         select
             deleted.id, deleted.revision + 1,
             place.sequence
-                + row_number() over (partition by deleted.application_id order by deleted.id),
+                + row_number() over (partition by deleted.application_id order by deleted.name),
             deleted.application_id, deleted.name, deleted.comments, deleted.config,
             'delete', place.moment
         from deleted join take_places(touched) as place

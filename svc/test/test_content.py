@@ -963,3 +963,18 @@ def test_a_confined_token_has_the_content_of_its_own_application_only(
         assert limited.put({}, query, **reader).status_code == 403
         assert limited.patch({}, query, **reader).status_code == 403
     assert list(other.items()) == ["secret"]
+
+
+def test_what_is_short_to_send_and_too_long_to_print_is_refused_though_each_document_fits(
+    content: Content, limited: Content
+) -> None:
+    items = {f"c{number}": {"config": {}} for number in range(20)}
+    content.put(items)
+    before = content.get().text
+    printed = f'{{"config": {{"n": [{",".join(["1e308"] * 2)}]}}}}'
+    wanted = f"{{{','.join(f'"c{number}": {printed}' for number in range(20))}}}"
+    refused = limited.put(wanted)
+    assert refused.status_code == 413
+    assert "All of this together" in refused.json()["detail"]
+    assert limited.patch(wanted, **{IF_MATCH: "*"}).status_code == 413
+    assert content.get().text == before
