@@ -2,8 +2,9 @@
 
 A slice hands over one statement and its values. The statement may also use `%(confined_to)s`:
 `confinement(%(confined_to)s)` is the only application that the caller may see, unless it is null.
-All raise Unavailable, Overloaded or ValueRefused, which the edge answers, and psycopg2.Error for
-whatever else PostgreSQL refuses. All answer or raise within `database_timeout_seconds`.
+All raise Unavailable, Overloaded or ValueRefused, and those that write CheckFailed, CheckInUse,
+SchemaRefused or SchemaTooLarge: the edge answers these. They raise psycopg2.Error for whatever else
+PostgreSQL refuses. All answer or raise within `database_timeout_seconds`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,9 +17,29 @@ from postgres.background import Metrics
 from postgres.batching import Statement
 from postgres.connections import Row, Values
 from postgres.engine import Engine
-from postgres.errors import OutcomeUnknown, Overloaded, Unavailable, ValueRefused
+from postgres.errors import (
+    CheckFailed,
+    CheckInUse,
+    OutcomeUnknown,
+    Overloaded,
+    SchemaRefused,
+    SchemaTooLarge,
+    Unavailable,
+    ValueRefused,
+)
 
-__all__ = ["OutcomeUnknown", "Overloaded", "Row", "Unavailable", "ValueRefused", "Values"]
+__all__ = [
+    "CheckFailed",
+    "CheckInUse",
+    "OutcomeUnknown",
+    "Overloaded",
+    "Row",
+    "SchemaRefused",
+    "SchemaTooLarge",
+    "Unavailable",
+    "ValueRefused",
+    "Values",
+]
 
 
 class Caller(NamedTuple):

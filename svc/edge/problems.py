@@ -59,6 +59,25 @@ async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
     return problem(503, str(error), headers={"Retry-After": "1"})
 
 
+async def _check_failed(_: Request, error: database.CheckFailed) -> JSONResponse:
+    detail = "With this change a document would not be what a check wants: see errors."
+    return problem(409, detail, type="urn:problem:check-failed", errors=error.faults)
+
+
+async def _check_in_use(_: Request, error: database.CheckInUse) -> JSONResponse:
+    detail = f"This is the schema of the check {error.check}, and so cannot be deleted."
+    return problem(409, detail, type="urn:problem:check-in-use")
+
+
+async def _schema_refused(_: Request, error: database.SchemaRefused) -> JSONResponse:
+    detail = "The schema of a check has something that is not supported: see errors."
+    return problem(400, detail, errors=error.faults)
+
+
+async def _schema_too_large(_: Request, error: database.SchemaTooLarge) -> JSONResponse:
+    return problem(413, str(error))
+
+
 async def _unusable(_: Request, error: database.ValueRefused | ClientDisconnect) -> JSONResponse:
     # A hang-up has no text of its own.
     return problem(400, str(error) or "The client hung up before its body was complete.")
@@ -109,6 +128,10 @@ def catch(app: ASGIApp) -> ASGIApp:
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     RequestValidationError: _invalid,
     database.Unavailable: _unavailable,
+    database.CheckFailed: _check_failed,
+    database.CheckInUse: _check_in_use,
+    database.SchemaRefused: _schema_refused,
+    database.SchemaTooLarge: _schema_too_large,
     database.ValueRefused: _unusable,
     ClientDisconnect: _unusable,
     HTTPException: _refused,

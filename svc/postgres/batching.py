@@ -18,7 +18,13 @@ from psycopg2.extensions import connection
 
 from postgres.background import Metrics, Tasks
 from postgres.connections import Row, Values, execute, hung_up
-from postgres.errors import OutcomeUnknown, Unavailable, ValueRefused
+from postgres.errors import (
+    ChangeRefused,
+    CheckTooLong,
+    OutcomeUnknown,
+    Unavailable,
+    ValueRefused,
+)
 from postgres.pool import Pool
 
 MOST = 100  # requests in a batch
@@ -42,6 +48,8 @@ _CAUSED_BY_ONE = (
     psycopg2.IntegrityError,
     psycopg2.DataError,
     LockNotAvailable,
+    ChangeRefused,
+    CheckTooLong,
     ValueRefused,
     ValueError,
 )

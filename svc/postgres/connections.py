@@ -145,7 +145,10 @@ async def execute_undone(
     """Like `execute`, in a transaction that is rolled back: the same rows, or the same refusal, and
     nothing has changed."""
     try:
-        return await execute(opened, metrics, f"begin;{sql}", values)
+        rows = await execute(opened, metrics, f"begin;{sql}", values)
+        # What else would be refused when the transaction ends.
+        await execute(opened, metrics, "set constraints all immediate")
+        return rows
     finally:
         if opened.info.transaction_status in _IN_TRANSACTION:
             await execute(opened, metrics, "rollback")

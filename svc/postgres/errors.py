@@ -1,5 +1,8 @@
 """What an error of PostgreSQL means to the caller, by its SQLSTATE (PostgreSQL, appendix A)."""
 
+import json
+from dataclasses import dataclass
+
 import psycopg2
 
 READ_ONLY = "25006"  # the server is a standby now
@@ -35,6 +38,41 @@ class ValueRefused(Exception):
     """PostgreSQL cannot keep a value that was sent (400)."""
 
 
+class ChangeRefused(Exception):
+    """The checks of an application are against a change, and nothing was changed."""
+
+
+@dataclass
+class CheckFailed(ChangeRefused):
+    """The documents would not be what checks want (409): for each fault the `check`, the `pointer`
+    into the merged document, and as `detail` what the schema wants there."""
+
+    faults: list[dict[str, str]]
+
+
+@dataclass
+class CheckInUse(ChangeRefused):
+    """The configuration is the schema of `check`, and so cannot be deleted (409)."""
+
+    check: str
+
+
+@dataclass
+class SchemaRefused(ChangeRefused):
+    """The schema of a check has something that is not supported (400): for each fault the `pointer`
+    into the schema and a `detail`."""
+
+    faults: list[dict[str, str]]
+
+
+class SchemaTooLarge(ChangeRefused):
+    """The schema of a check would be larger than one may be (413)."""
+
+
+class CheckTooLong(Unavailable):
+    """A check takes more steps than it may (503)."""
+
+
 class Retriable(Exception):
     """A second attempt may succeed, and nothing was changed."""
 
@@ -62,4 +100,20 @@ def meaning(error: psycopg2.Error) -> Exception:
         return Unmigrated("The database is not migrated: a migration is pending.")
     if code.startswith("53"):
         return Unavailable("The database is out of resources.")
+    return _refusal(error)
+
+
+def _refusal(error: psycopg2.Error) -> Exception:
+    """What a violated constraint means; the error itself where that is for the slice to say."""
+    match error.diag.constraint_name:
+        case "checks_hold":
+            return CheckFailed(json.loads(error.diag.message_detail or "[]"))
+        case "checks_in_use":
+            return CheckInUse(json.loads(error.diag.message_detail or "{}")["check"])
+        case "checks_schema_supported":
+            return SchemaRefused(json.loads(error.diag.message_detail or "[]"))
+        case "checks_schema_size":
+            return SchemaTooLarge("The schema of a check has at most 64 KiB as it is printed.")
+        case "checks_steps":
+            return CheckTooLong("A check takes too long; nothing was changed.")
     return error

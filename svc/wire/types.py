@@ -104,6 +104,8 @@ Ulid = Annotated[
 ApplicationId = Annotated[Ulid, _ulid_of("an application", "01K3Z5W8Q4R7T2V9X6Y1B3C5D7")]
 ConfigurationId = Annotated[Ulid, _ulid_of("a configuration", "01K3Z60F2M8S5N7P1C4D6E9G0H")]
 
+CheckId = Annotated[Ulid, _ulid_of("a check", "01K3Z6F4N9T6P8Q2D5E7F0H1J2")]
+
 Name = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=256),
@@ -248,6 +250,16 @@ def _in_batches(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 InBatches = WrapValidator(_in_batches)
 """For an object of very many items: what is wrong with some of them is told without a look at all
 that follow, for a million faults would take a gigabyte of memory."""
+
+
+def _different(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("different", "Input should not have anything twice")
+    return values
+
+
+Different = AfterValidator(_different)
+"""For a list in which nothing is twice."""
 
 Item = BeforeValidator(_object)
 """For a RequestModel within another: says of something else that it should be an object."""

@@ -1,0 +1,1 @@
+"""Checks: JSON Schemas for what programs read."""

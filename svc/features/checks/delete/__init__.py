@@ -1,0 +1,1 @@
+"""DELETE /api/v1/checks/{id}"""

@@ -1,0 +1,1 @@
+"""PUT /api/v1/checks/{id}"""
