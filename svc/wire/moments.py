@@ -42,7 +42,7 @@ At = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_SEQUENCE}|{_TIME})$", "examples": ["46"]}),
     Query(
         description="As it was with this change of the application (its sequence), or at this time"
-        " (RFC 3339, such as `2026-01-02T03:04:05Z`)."
+        " (RFC 3339, such as `2026-01-02T03:04:05Z`; a `+` is written `%2B`)."
     ),
 ]
 """What `at` says, checked; None where there is none."""
