@@ -64,7 +64,7 @@ begin
     select
         created.id, created.revision,
         place.sequence
-            + row_number() over (partition by created.application_id order by created.id),
+            + row_number() over (partition by created.application_id order by created.name),
         created.application_id, created.name, created.comments, created.config,
         recorded_action('create'), place.moment
     from created join take_places(touched) as place
@@ -85,7 +85,7 @@ begin
     select
         updated.id, updated.revision,
         place.sequence
-            + row_number() over (partition by updated.application_id order by updated.id),
+            + row_number() over (partition by updated.application_id order by updated.name),
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
@@ -107,7 +107,7 @@ begin
     select
         deleted.id, deleted.revision + 1,
         place.sequence
-            + row_number() over (partition by deleted.application_id order by deleted.id),
+            + row_number() over (partition by deleted.application_id order by deleted.name),
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
         recorded_action('delete'), place.moment
     from deleted join take_places(touched) as place
@@ -213,6 +213,7 @@ $$;
 --   content_sequence            the last change is none of `sequences`, where these are given
 --   content_revisions           `names` are not at the revisions that they must be at
 --   configurations_config_fits  `names` would be too large as they are printed
+--   content_fits                all that is wanted would be too large as it is printed
 --   content_deletions           not `deletions` would be deleted but `number`, and `names` first
 --
 -- It locks as single changes do: rows in the order of their ids, new names in theirs, the row of the
@@ -238,6 +239,10 @@ declare
     targets configuration_answer[];
     conflicting text[];
     large text[];
+    bytes bigint;
+    most_bytes bigint := nullif(current_setting('config_service.max_document_bytes', true), '');
+    most_bytes_of_all bigint :=
+        nullif(current_setting('config_service.max_content_bytes', true), '');
     deleted text[];
 begin
     loop
@@ -265,11 +270,15 @@ begin
                 from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
                 where item.revision <> coalesce(one.revision, 0)
             );
-            large := array(
-                select target.name from unnest(targets) as target
-                where octet_length(row_to_json(target)::text)
-                    > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
-            );
+            select
+                coalesce(array_agg(printed.name) filter (where printed.bytes > most_bytes), '{}'),
+                -- Alone each has its ids too, and so at most 100 bytes more than in the content.
+                sum(printed.bytes - 100)
+            into large, bytes
+            from (
+                select target.name, octet_length(row_to_json(target)::text) as bytes
+                from unnest(targets) as target
+            ) as printed;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
@@ -277,12 +286,16 @@ begin
                 order by target.name
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
-            delete from configurations using unnest(present) as one
-                where configurations.id = one.id
-                and not exists (select from unnest(targets) as target where target.id = one.id);
+            delete from configurations where id = any(array(
+                select one.id from unnest(present) as one
+                where not exists (select from unnest(targets) as target where target.id = one.id)
+            ));
             update configurations set comments = target.comments, config = target.config
                 from unnest(targets) as target
                 where configurations.id = target.id and target.name <> all(large)
+                -- A trick of the planner: without it the configurations of all applications are
+                -- read, to join them.
+                and configurations.id = any(array(select one.id from unnest(targets) as one))
                 and (
                     configurations.comments is distinct from target.comments
                     or configurations.config <> target.config
@@ -315,6 +328,8 @@ begin
         perform refuse_content('content_revisions', previous, conflicting);
     elsif large <> '{}' then
         perform refuse_content('configurations_config_fits', previous, large);
+    elsif bytes > most_bytes_of_all then
+        perform refuse_content('content_fits', previous);
     elsif replaces and cardinality(deleted) <> deletions then
         perform refuse_content('content_deletions', previous, deleted);
     end if;

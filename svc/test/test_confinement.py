@@ -61,6 +61,14 @@ def tries(at: Target) -> dict[str, list[Try]]:
         "rollback_configuration": [{"json": {"revision": 1}}],
         "get_config": [{"params": by_name}, {"params": by_name | {"explain": "true"}}],
         "list_changes": [{}],
+        "get_content": [{}],
+        "patch_content": [
+            {"content": patch, "headers": merge_patch}
+            for patch in ('{"configurations": {}}', '{"configurations": {"production": null}}')
+        ],
+        "replace_content": [
+            {"json": {"configurations": {}}, "params": {"deletes": 1}, "headers": {"If-Match": "*"}}
+        ],
         "get_health": [{}],
         "get_readiness": [{}],
     }

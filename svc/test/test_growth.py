@@ -27,10 +27,12 @@ LIMIT = 10
 TABLES = {"applications", "configurations", "configuration_revisions"}
 
 # Half of the configurations belong to applications of a hundred, the others to the last one. Two
-# have a long history; one of them is deleted.
+# have a long history; one of them is deleted. Each change was a transaction of its own.
 LOAD = """
     create function pg_temp.ulid(kind text, number int) returns text language sql
     return '01BRZ3NDE' || kind || lpad(number::text, 16, '0');
+    alter table configuration_revisions
+        alter column transaction_id set default (random() * 2 ^ 53)::bigint;
     insert into applications (id, name)
     select pg_temp.ulid('A', i), 'application ' || i from generate_series(0, %(size)s - 1) as i;
     insert into configurations (id, application_id, name, config)
@@ -41,12 +43,15 @@ LOAD = """
         '{"a": 1}'
     from generate_series(0, %(size)s - 1) as i;
     insert into configuration_revisions
-        (configuration_id, revision, application_id, name, config, action, actor)
-    select id, i, pg_temp.ulid('A', %(size)s - 2), 'old', '{"a": 1}', 'update', 'anonymous'
-    from generate_series(1, %(size)s) as i,
-        (values (pg_temp.ulid('D', 0)), (pg_temp.ulid('E', 0))) as long (id);
+        (configuration_id, revision, sequence, application_id, name, config, action)
+    select
+        pg_temp.ulid(kind, 0), i, row_number() over (order by i, kind),
+        pg_temp.ulid('A', %(size)s - 2), 'old', '{"a": 1}', 'update'
+    from generate_series(1, %(size)s) as i, unnest('{D,E}'::text[]) as kind;
     insert into configurations (id, application_id, name, config)
     values (pg_temp.ulid('E', 0), pg_temp.ulid('A', %(size)s - 2), 'kept', '{"a": 2}');
+    alter table configuration_revisions
+        alter column transaction_id set default recorded_transaction();
     drop function pg_temp.ulid
 """
 application, configuration = "01BRZ3NDEA{:016}".format, "01BRZ3NDEC{:016}".format
@@ -104,6 +109,18 @@ def together(questions: Iterable[Asked]) -> Asked:
     return first
 
 
+def questions_of_content(size: int, owner: str, large: str, old: str) -> Iterator[Asked]:
+    """Those that are about all configurations of an application, or about some."""
+    for of, most_bytes in ((owner, 10**6), (large, 1_000), (old, 10**6)):
+        yield ask("content.get", of, most_bytes)
+    for of in (owner, large, old):
+        few = {"c7": {"config": '{"b": 2}'}, f"c{size - 1}": None, "new": {}}
+        yield ask("content.patch", of, few, None)
+    for of, deletes in ((owner, 100), (old, 1)):
+        yield ask("content.replace", of, {}, deletes, None)
+    yield together(ask("content.get", of, 10**6) for of in (owner, application(0), old))
+
+
 def questions(size: int, last: int) -> Iterator[Asked]:
     """All of them, where so many are kept and `last` is the latest sequence."""
     number, large, old = size // 400, application(size - 1), application(size - 2)
@@ -113,8 +130,9 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         yield ask("configurations.list", after, of, name, LIMIT)
     for after, name in product([None, application(size // 2)], [None, f"application {size - 9}"]):
         yield ask("applications.list", after, name, LIMIT)
-    for of, sequence in product([owner, large, old], [0, last - 2 * LIMIT]):
-        yield ask("delivery.changes", of, sequence, LIMIT)
+    for of, its_last in ((owner, 100), (large, size // 2), (old, last)):
+        for sequence in (0, its_last - 2 * LIMIT):
+            yield ask("delivery.changes", of, sequence, LIMIT)
     yield ask("applications.create", "new", None)
     yield ask("applications.get", owner)
     yield ask("applications.replace", large, "new", None, [1])
@@ -130,6 +148,7 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         yield ask("configurations.replace", of, None, "new", None, "{}", None)
         yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
         yield ask("configurations.delete", of, None)
+    yield from questions_of_content(size, owner, large, old)
     hundred = [configuration(100 * number + i) for i in range(100)]
     yield together(ask("configurations.get", of) for of in hundred)
     yield together(
@@ -150,6 +169,7 @@ def questions(size: int, last: int) -> Iterator[Asked]:
     for change in (
         lambda of: ask("configurations.replace", of, None, f"new {of}", None, "{}", None),
         lambda of: ask("configurations.patch", of, {"config": '{"b": 2}'}, None),
+        lambda of: ask("configurations.delete", of, None),
     ):
         yield together(map(change, hundred))
     yield ask("history.rollback", one, 1, None, may_be_deleted=False)
@@ -231,8 +251,8 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
         tokens = [f"application {number}" for number in (size // 400, size - 2, size - 1)]
         for one, confined_to in asked_by([None, *tokens], size, last):
             if one.how in ("read_batched", "write_batched"):
-                values = Statement("", confined_to, "").in_lists(one.values)
-                del values["actor"]
+                values = Statement("", confined_to).in_lists(one.values)
+                del values["actor"], values["note"]
                 yield cost(lists, one, values, prepared=True)
             else:
                 values = {**one.values[0], "confined_to": confined_to}

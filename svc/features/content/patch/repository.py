@@ -34,7 +34,8 @@ class OtherRevisions(Exception):
 
 @dataclass
 class TooLarge(Exception):
-    """The configurations of these `names` would be larger than a body may be; at most 20."""
+    """The configurations of these `names` would be larger than a body may be; at most 20. None
+    is named where only all of them together are too large."""
 
     names: list[str]
 
@@ -81,6 +82,8 @@ async def patch(
             case "content_revisions":
                 told = _told(error)
                 raise OtherRevisions(told["previous"], told["names"]) from None
+            case "content_fits":
+                raise TooLarge([]) from None
             case "configurations_config_fits":
                 raise TooLarge(_told(error)["names"]) from None
             case "configurations_application_id_fkey":
@@ -89,6 +92,12 @@ async def patch(
     if not rows:
         raise NotFound
     return rows[0]
+
+
+def _told(refusal: IntegrityError) -> dict[str, Any]:
+    """What a refusal of `change_content` says beside its constraint."""
+    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
+    return told
 
 
 def _lists(items: dict[str, dict[str, Any] | None]) -> database.Values:
@@ -104,9 +113,3 @@ def _lists(items: dict[str, dict[str, Any] | None]) -> database.Values:
         "configs": [item.get("config", "{}") for item in given],
         "revisions": [item.get("revision") for item in given],
     }
-
-
-def _told(refusal: IntegrityError) -> dict[str, Any]:
-    """What a refusal of `change_content` says beside its constraint."""
-    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
-    return told
