@@ -968,7 +968,7 @@ def test_a_confined_token_has_the_content_of_its_own_application_only(
 def test_what_is_short_to_send_and_too_long_to_print_is_refused_though_each_document_fits(
     content: Content, limited: Content
 ) -> None:
-    items = {f"c{number}": {"config": {}} for number in range(20)}
+    items: dict[str, dict[str, Any]] = {f"c{number}": {"config": {}} for number in range(20)}
     content.put(items)
     before = content.get().text
     printed = f'{{"config": {{"n": [{",".join(["1e308"] * 2)}]}}}}'
