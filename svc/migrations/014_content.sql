@@ -50,7 +50,8 @@ begin
 end
 $$;
 
--- As before, with these places.
+-- As before, with these places. Changes are numbered without their documents, which would be sorted
+-- along with them.
 
 create or replace function record_insert() returns trigger language plpgsql as $$
 declare
@@ -63,12 +64,15 @@ begin
     )
     select
         created.id, created.revision,
-        place.sequence
-            + row_number() over (partition by created.application_id order by created.name),
+        place.sequence + numbered.number,
         created.application_id, created.name, created.comments, created.config,
         recorded_action('create'), place.moment
-    from created join take_places(touched) as place
-        on place.application_id = created.application_id;
+    from created
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from created
+    ) as numbered on numbered.id = created.id
+    join take_places(touched) as place on place.application_id = created.application_id;
     return null;
 end
 $$;
@@ -84,12 +88,17 @@ begin
     )
     select
         updated.id, updated.revision,
-        place.sequence
-            + row_number() over (partition by updated.application_id order by updated.name),
+        place.sequence + numbered.number,
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
-    join replaced on replaced.id = updated.id and replaced.revision < updated.revision
+    join (
+        select
+            changed.id,
+            row_number() over (partition by changed.application_id order by changed.name) as number
+        from updated as changed
+        join replaced on replaced.id = changed.id and replaced.revision < changed.revision
+    ) as numbered on numbered.id = updated.id
     join take_places(touched) as place on place.application_id = updated.application_id;
     return null;
 end
@@ -106,12 +115,15 @@ begin
     )
     select
         deleted.id, deleted.revision + 1,
-        place.sequence
-            + row_number() over (partition by deleted.application_id order by deleted.name),
+        place.sequence + numbered.number,
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
         'delete', place.moment
-    from deleted join take_places(touched) as place
-        on place.application_id = deleted.application_id;
+    from deleted
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from deleted
+    ) as numbered on numbered.id = deleted.id
+    join take_places(touched) as place on place.application_id = deleted.application_id;
     return null;
 end
 $$;
@@ -139,8 +151,9 @@ create type content_item as (revision bigint, comments text, config jsonb);
 
 -- The content of an application as it is given out, or null where that has more bytes than `most`:
 -- it then stops at the first configuration that is too many.
+-- The setting: PostgreSQL would keep a plan that it made while there was little to read.
 create function content_body(application text, sequence bigint, most bigint) returns text
-language plpgsql stable as $$
+language plpgsql stable set enable_seqscan = off as $$
 declare
     head text := '{"sequence":' || sequence || ',"configurations":{';
     size bigint := octet_length(head) + 1;
