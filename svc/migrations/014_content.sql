@@ -298,17 +298,18 @@ begin
                 select target.name, octet_length(row_to_json(target)::text) as bytes
                 from unnest(targets) as target
             ) as printed;
-            if way = 'restore' then
-                perform free_names(present, targets);
-            end if;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
                 and not exists (select from unnest(present) as one where one.id = target.id)
+                and not exists (select from unnest(present) as one where one.name = target.name)
                 order by target.name
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
+            if way = 'restore' then
+                created := created + exchange_names(present, targets, large);
+            end if;
             delete from configurations where id = any(array(
                 select one.id from unnest(present) as one
                 where not exists (select from unnest(targets) as target where target.id = one.id)

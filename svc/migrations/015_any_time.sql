@@ -18,18 +18,61 @@ create index configuration_names_application_id_until_idx
 create trigger configuration_names_keep before truncate on configuration_names
     for each statement execute function refuse_to_forget();
 
--- What a configuration was, and what the first change of an application was after a time.
+-- What a configuration was with a change, and which change of an application was the last at a time.
 create index configuration_revisions_configuration_id_sequence_idx
     on configuration_revisions (configuration_id, sequence);
 create index configuration_revisions_application_id_recorded_at_idx
     on configuration_revisions (application_id, recorded_at, sequence);
 
+-- Of what history has trimmed, the order stays: a time and a sequence go on to mean the same state,
+-- though some of it is gone.
+create table trimmed_changes (
+    application_id text collate "C" not null,
+    sequence bigint not null,
+    recorded_at timestamptz not null,
+    transaction_id bigint,
+    constraint trimmed_changes_pkey primary key (application_id, sequence)
+);
+
+create index trimmed_changes_application_id_recorded_at_idx
+    on trimmed_changes (application_id, recorded_at, sequence);
+create trigger trimmed_changes_keep before truncate on trimmed_changes
+    for each statement execute function refuse_to_forget();
+
+create view known_changes as
+select application_id, sequence, recorded_at, transaction_id from configuration_revisions
+union all
+select application_id, sequence, recorded_at, transaction_id from trimmed_changes;
+
+create or replace function trim_history() returns trigger language plpgsql
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off as $$
+begin
+    with trimmed as (
+        delete from configuration_revisions as outdated using recorded
+        where outdated.configuration_id = recorded.configuration_id
+        and outdated.revision <= recorded.revision
+            - current_setting('config_service.history_keep_revisions')::bigint
+        returning outdated.*
+    )
+    insert into trimmed_changes (application_id, sequence, recorded_at, transaction_id)
+    select application_id, sequence, recorded_at, transaction_id from trimmed;
+    return null;
+end
+$$;
+
 -- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
 -- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
+-- Most updates rename nothing: `config_service.renames` spares them to look.
 create function record_names() returns trigger language plpgsql
 set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
 set enable_seqscan = off as $$
 begin
+    if current_setting('config_service.renames', true) is distinct from 'on'
+        and not exists (select from recorded where recorded.action <> 'update')
+    then
+        return null;
+    end if;
     update configuration_names as named set until = recorded.sequence from recorded
     where named.configuration_id = recorded.configuration_id
     and named.until = 9223372036854775807
@@ -49,6 +92,17 @@ $$;
 create trigger configuration_revisions_name after insert on configuration_revisions
     referencing new table as recorded for each statement execute function record_names();
 
+create function announce_rename() returns trigger language plpgsql as $$
+begin
+    perform set_config('config_service.renames', 'on', true);
+    return null;
+end
+$$;
+
+-- Row by row, and so before the statement is recorded.
+create trigger configurations_announce_rename after update of name on configurations
+    for each row when (new.name <> old.name) execute function announce_rename();
+
 -- The names until now; changes wait since the trigger was made, so that none escapes both. What was
 -- trimmed counts as of the same name as the first revision that is left, so that it is missed where
 -- it is asked for.
@@ -57,7 +111,7 @@ select turn.configuration_id, turn.application_id, turn.name, turn.since, turn.u
 from (
     select
         given.configuration_id, given.application_id, given.name,
-        case when given.is_trimmed then 1 else given.sequence end as since,
+        case when given.is_trimmed then 0 else given.sequence end as since,
         case
             when given.is_deleted then given.sequence
             else coalesce(
@@ -109,11 +163,15 @@ begin
 end
 $$;
 
--- The first step of `change_content` where it restores: names may be exchanged, and a name that
--- comes back may be another's now. What is to go is deleted, and what gets another name gives up
--- the one that it has; a unique constraint looks at each row by itself.
-create function free_names(present configurations[], targets configuration_answer[]) returns void
+-- A step of `change_content` where it restores: names may be exchanged, and one that comes back may be
+-- another's now. What is to go is deleted, and what gets another name gives up the one that it has; a
+-- unique constraint looks at each row by itself. Returns how many it has then created.
+create function exchange_names(
+    present configurations[], targets configuration_answer[], large text[]
+) returns bigint
 language plpgsql as $$
+declare
+    created bigint;
 begin
     delete from configurations where id = any(array(
         select one.id from unnest(present) as one
@@ -127,62 +185,69 @@ begin
         -- A trick of the planner: without it the configurations of all applications are read.
         and configurations.id = any(array(select one.id from unnest(targets) as one));
     perform set_config('config_service.frees_names', '', true);
+    insert into configurations (id, application_id, name, comments, config)
+        select target.* from unnest(targets) as target
+        where target.name <> all(large)
+        and not exists (select from unnest(present) as one where one.id = target.id)
+        and exists (select from unnest(present) as one where one.name = target.name)
+        order by target.name;
+    get diagnostics created = row_count;
+    return created;
 end
 $$;
 
--- The change of an application, `sequence`, whose state counts at a sequence, or at a time where that
--- is given: the last one of the last transaction up to it, and 0 before the first. Null in the
--- future. What history has trimmed may count as well: some of the changes behind `sequence`, up to
--- `lost`. Where none is missing, both are equal, or no change is between them.
-create function point_in_time(
-    application text, given bigint, moment timestamptz, out sequence bigint, out lost bigint
-)
+-- The last change of an application that counts at a sequence, or at a time where that is given: the
+-- last one of the last transaction up to it. 0 before the first; null where it is in the future.
+create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
 language plpgsql stable as $$
 declare
-    later configuration_revisions;  -- the first change that does not count
+    last known_changes;
+    next known_changes;
 begin
     if moment > clock_timestamp() or given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
         where change.application_id = application
     ) then
-        return;
-    elsif given = 0 then
-        sequence := 0;
-        lost := 0;
-        return;
-    elsif given is null then
-        select * into later from configuration_revisions as change
-        where change.application_id = application and change.recorded_at > moment
-        order by change.recorded_at, change.sequence limit 1;
+        return null;
+    elsif moment is not null then
+        select * into last from known_changes as change
+        where change.application_id = application and change.recorded_at <= moment
+        order by change.recorded_at desc, change.sequence desc limit 1;
     else
-        select * into later from configuration_revisions as change
-        where change.application_id = application and change.sequence > given
-        and (change.transaction_id = (
-            select own.transaction_id from configuration_revisions as own
-            where own.application_id = application and own.sequence = given
-        )) is not true
-        order by change.sequence limit 1;
+        select * into last from known_changes as change
+        where change.application_id = application and change.sequence <= given
+        order by change.sequence desc limit 1;
     end if;
-    -- Nor does the beginning of its transaction.
-    select coalesce(max(change.sequence), 0) into sequence from configuration_revisions as change
-    where change.application_id = application
-    and (later is null or change.sequence < later.sequence)
-    and (change.transaction_id = later.transaction_id) is not true;
-    if given > sequence and later.transaction_id is not null then
-        -- The change itself is missing: it may have been committed together with the next ones.
-        lost := end_of_transaction(application, later.sequence);
-    else
-        select coalesce(min(change.sequence) - 1, point_in_time.sequence) into lost
-        from configuration_revisions as change
-        where change.application_id = application and change.sequence > point_in_time.sequence;
+    if last.sequence is null then
+        return 0;
     end if;
+    -- The changes of a transaction follow each other: the next one of another ends it.
+    select * into next from known_changes as change
+    where change.application_id = application and change.sequence > last.sequence
+    and (moment is not null or (change.transaction_id = last.transaction_id) is not true)
+    order by change.sequence limit 1;
+    if next.transaction_id = last.transaction_id then
+        -- It went on after that time: what counts is the one before it.
+        return coalesce((
+            select change.sequence from known_changes as change
+            where change.application_id = application and change.sequence < last.sequence
+            and (change.transaction_id = last.transaction_id) is not true
+            order by change.sequence desc limit 1
+        ), 0);
+    end if;
+    return (
+        select change.sequence from known_changes as change
+        where change.application_id = application
+        and change.sequence < coalesce(next.sequence, 9223372036854775807)
+        order by change.sequence desc limit 1
+    );
 end
 $$;
 
--- A configuration as it was at such a point; all null where history does not tell. Whether it was
--- there at all, only `configuration_names` says.
-create function configuration_at(configuration text, sequence bigint, lost bigint)
-returns configurations language plpgsql stable as $$
+-- A configuration as it was with a change of its application; all null where that is gone from
+-- history. Whether it was there at all, only `configuration_names` says.
+create function configuration_at(configuration text, given bigint) returns configurations
+language plpgsql stable as $$
 declare
     was configurations;
 begin
@@ -190,33 +255,26 @@ begin
         change.configuration_id, change.application_id, change.name, change.comments,
         change.config, change.revision
     into was.id, was.application_id, was.name, was.comments, was.config, was.revision
-    from (
-        select * from configuration_revisions as latest
-        where latest.configuration_id = configuration
-        and latest.sequence <= configuration_at.lost
-        order by latest.sequence desc limit 1
-    ) as change
-    where change.sequence <= configuration_at.sequence;
+    from configuration_revisions as change
+    where change.configuration_id = configuration and change.sequence <= given
+    order by change.sequence desc limit 1;
     return was;
 end
 $$;
 
--- All that an application had at such a point, as the other function says it.
-create function configurations_at(application text, sequence bigint, lost bigint)
-returns setof configurations language sql stable as $$
+-- All that an application had with one of its changes, as the other function says it.
+create function configurations_at(application text, given bigint) returns setof configurations
+language sql stable as $$
     select was.* from configuration_names as named
-    cross join lateral configuration_at(
-        named.configuration_id, configurations_at.sequence, configurations_at.lost
-    ) as was
-    where named.application_id = application
-    and named.since <= configurations_at.lost and named.until > configurations_at.sequence
+    cross join lateral configuration_at(named.configuration_id, given) as was
+    where named.application_id = application and named.since <= given and named.until > given
 $$;
 
--- The content that an application had at such a point, as `content_body` gives the present.
-create function content_body_at(application text, sequence bigint, lost bigint, most bigint)
-returns text language plpgsql stable as $$
+-- The content that an application had with one of its changes, as `content_body` gives the present.
+create function content_body_at(application text, given bigint, most bigint) returns text
+language plpgsql stable as $$
 declare
-    head text := '{"sequence":' || sequence || ',"configurations":{';
+    head text := '{"sequence":' || given || ',"configurations":{';
     size bigint := octet_length(head) + 1;
     items text[] := '{}';
     item text;
@@ -225,7 +283,7 @@ begin
         select to_json(was.name)::text || ':' || row_to_json(
             row(was.revision, was.comments, was.config)::content_item
         )::text
-        from configurations_at(application, sequence, lost) as was
+        from configurations_at(application, given) as was
         order by was.name
     loop
         size := size + octet_length(item) + 1;
@@ -253,14 +311,14 @@ create function rollback_content(
 )
 language plpgsql as $$
 declare
-    point record := point_in_time(application, given, null);
+    point bigint := point_in_time(application, given, null);
     wanted wanted_configuration[] := array(
         select row(was.id, was.name, false, true, was.comments, was.config, null)
             ::wanted_configuration
-        from configurations_at(application, point.sequence, point.lost) as was
+        from configurations_at(application, point) as was
     );
 begin
-    if point.sequence is null then
+    if point is null then
         obstacle := 'future';
     elsif exists (select from unnest(wanted) as item where item.id is null) then
         obstacle := 'trimmed';
