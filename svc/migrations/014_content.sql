@@ -272,17 +272,18 @@ begin
                 where octet_length(row_to_json(target)::text)
                     > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
             );
-            if way = 'restore' then
-                perform free_names(present, targets);
-            end if;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
                 and not exists (select from unnest(present) as one where one.id = target.id)
+                and not exists (select from unnest(present) as one where one.name = target.name)
                 order by target.name
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
+            if way = 'restore' then
+                created := created + exchange_names(present, targets, large);
+            end if;
             delete from configurations using unnest(present) as one
                 where configurations.id = one.id
                 and not exists (select from unnest(targets) as target where target.id = one.id);

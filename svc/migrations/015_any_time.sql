@@ -18,11 +18,60 @@ create index configuration_names_application_id_until_idx
 create trigger configuration_names_keep before truncate on configuration_names
     for each statement execute function refuse_to_forget();
 
--- What a configuration was, and what the first change of an application was after a time.
+-- What was committed together: the changes of an application from `first` to `last`, and the time of
+-- the last. History may trim them; a time and a sequence go on to mean the same state.
+create table application_transactions (
+    application_id text collate "C" not null,
+    first bigint not null,
+    last bigint not null,
+    recorded_at timestamptz not null,
+    transaction_id bigint,
+    constraint application_transactions_pkey primary key (application_id, first)
+);
+
+create index application_transactions_application_id_recorded_at_idx
+    on application_transactions (application_id, recorded_at, first);
+create trigger application_transactions_keep before truncate on application_transactions
+    for each statement execute function refuse_to_forget();
+
+-- What a configuration was with a change.
 create index configuration_revisions_configuration_id_sequence_idx
     on configuration_revisions (configuration_id, sequence);
-create index configuration_revisions_application_id_recorded_at_idx
-    on configuration_revisions (application_id, recorded_at, sequence);
+
+-- A statement begins a transaction, or goes on with the last one.
+create function record_transactions() returns trigger language plpgsql as $$
+begin
+    insert into application_transactions (
+        application_id, first, last, recorded_at, transaction_id
+    )
+    select
+        change.application_id,
+        coalesce(
+            (
+                select latest.first from (
+                    select * from application_transactions as known
+                    where known.application_id = change.application_id
+                    order by known.first desc limit 1
+                ) as latest
+                where latest.transaction_id = change.transaction_id
+            ),
+            change.first
+        ),
+        change.last, change.recorded_at, change.transaction_id
+    from (
+        select
+            application_id, transaction_id, min(sequence) as first, max(sequence) as last,
+            max(recorded_at) as recorded_at
+        from recorded group by application_id, transaction_id
+    ) as change
+    on conflict on constraint application_transactions_pkey do update
+        set last = excluded.last, recorded_at = excluded.recorded_at;
+    return null;
+end
+$$;
+
+create trigger configuration_revisions_transaction after insert on configuration_revisions
+    referencing new table as recorded for each statement execute function record_transactions();
 
 -- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
 -- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
@@ -49,15 +98,24 @@ $$;
 create trigger configuration_revisions_name after insert on configuration_revisions
     referencing new table as recorded for each statement execute function record_names();
 
--- The names until now; changes wait since the trigger was made, so that none escapes both. What was
--- trimmed counts as of the same name as the first revision that is left, so that it is missed where
--- it is asked for.
+-- What there is already; changes wait since the triggers were made, so that none escapes both. Times
+-- went back now and then. What was trimmed counts as of the same name as the first revision that is
+-- left, so that it is missed where it is asked for.
+
+insert into application_transactions (application_id, first, last, recorded_at, transaction_id)
+select
+    application_id, min(sequence), max(sequence),
+    max(max(recorded_at)) over (partition by application_id order by min(sequence)),
+    transaction_id
+from configuration_revisions
+group by application_id, transaction_id, case when transaction_id is null then sequence end;
+
 insert into configuration_names (configuration_id, application_id, name, since, until)
 select turn.configuration_id, turn.application_id, turn.name, turn.since, turn.until
 from (
     select
         given.configuration_id, given.application_id, given.name,
-        case when given.is_trimmed then 1 else given.sequence end as since,
+        case when given.is_trimmed then 0 else given.sequence end as since,
         case
             when given.is_deleted then given.sequence
             else coalesce(
@@ -109,11 +167,15 @@ begin
 end
 $$;
 
--- The first step of `change_content` where it restores: names may be exchanged, and a name that
--- comes back may be another's now. What is to go is deleted, and what gets another name gives up
--- the one that it has; a unique constraint looks at each row by itself.
-create function free_names(present configurations[], targets configuration_answer[]) returns void
+-- A step of `change_content` where it restores: names may be exchanged, and one that comes back may be
+-- another's now. What is to go is deleted, and what gets another name gives up the one that it has; a
+-- unique constraint looks at each row by itself. Returns how many it has then created.
+create function exchange_names(
+    present configurations[], targets configuration_answer[], large text[]
+) returns bigint
 language plpgsql as $$
+declare
+    created bigint;
 begin
     delete from configurations using unnest(present) as one
         where configurations.id = one.id
@@ -124,62 +186,46 @@ begin
         from unnest(targets) as target
         where configurations.id = target.id and configurations.name <> target.name;
     perform set_config('config_service.frees_names', '', true);
+    insert into configurations (id, application_id, name, comments, config)
+        select target.* from unnest(targets) as target
+        where target.name <> all(large)
+        and not exists (select from unnest(present) as one where one.id = target.id)
+        and exists (select from unnest(present) as one where one.name = target.name)
+        order by target.name;
+    get diagnostics created = row_count;
+    return created;
 end
 $$;
 
--- The change of an application, `sequence`, whose state counts at a sequence, or at a time where that
--- is given: the last one of the last transaction up to it, and 0 before the first. Null in the
--- future. What history has trimmed may count as well: some of the changes behind `sequence`, up to
--- `lost`. Where none is missing, both are equal, or no change is between them.
-create function point_in_time(
-    application text, given bigint, moment timestamptz, out sequence bigint, out lost bigint
-)
+-- The last change of an application that counts at a sequence, or at a time where that is given: the
+-- last one of the last transaction up to it. 0 before the first; null where it is in the future.
+create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
 language plpgsql stable as $$
-declare
-    later configuration_revisions;  -- the first change that does not count
 begin
-    if moment > clock_timestamp() or given > (
+    if moment is not null then
+        return case when moment <= clock_timestamp() then coalesce((
+            select known.last from application_transactions as known
+            where known.application_id = application and known.recorded_at <= moment
+            order by known.recorded_at desc, known.first desc limit 1
+        ), 0) end;
+    elsif given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
         where change.application_id = application
     ) then
-        return;
-    elsif given = 0 then
-        sequence := 0;
-        lost := 0;
-        return;
-    elsif given is null then
-        select * into later from configuration_revisions as change
-        where change.application_id = application and change.recorded_at > moment
-        order by change.recorded_at, change.sequence limit 1;
-    else
-        select * into later from configuration_revisions as change
-        where change.application_id = application and change.sequence > given
-        and (change.transaction_id = (
-            select own.transaction_id from configuration_revisions as own
-            where own.application_id = application and own.sequence = given
-        )) is not true
-        order by change.sequence limit 1;
+        return null;
     end if;
-    -- Nor does the beginning of its transaction.
-    select coalesce(max(change.sequence), 0) into sequence from configuration_revisions as change
-    where change.application_id = application
-    and (later is null or change.sequence < later.sequence)
-    and (change.transaction_id = later.transaction_id) is not true;
-    if given > sequence and later.transaction_id is not null then
-        -- The change itself is missing: it may have been committed together with the next ones.
-        lost := end_of_transaction(application, later.sequence);
-    else
-        select coalesce(min(change.sequence) - 1, point_in_time.sequence) into lost
-        from configuration_revisions as change
-        where change.application_id = application and change.sequence > point_in_time.sequence;
-    end if;
+    return coalesce((
+        select known.last from application_transactions as known
+        where known.application_id = application and known.first <= given
+        order by known.first desc limit 1
+    ), 0);
 end
 $$;
 
--- A configuration as it was at such a point; all null where history does not tell. Whether it was
--- there at all, only `configuration_names` says.
-create function configuration_at(configuration text, sequence bigint, lost bigint)
-returns configurations language plpgsql stable as $$
+-- A configuration as it was with a change of its application; all null where that is gone from
+-- history. Whether it was there at all, only `configuration_names` says.
+create function configuration_at(configuration text, given bigint) returns configurations
+language plpgsql stable as $$
 declare
     was configurations;
 begin
@@ -187,33 +233,26 @@ begin
         change.configuration_id, change.application_id, change.name, change.comments,
         change.config, change.revision
     into was.id, was.application_id, was.name, was.comments, was.config, was.revision
-    from (
-        select * from configuration_revisions as latest
-        where latest.configuration_id = configuration
-        and latest.sequence <= configuration_at.lost
-        order by latest.sequence desc limit 1
-    ) as change
-    where change.sequence <= configuration_at.sequence;
+    from configuration_revisions as change
+    where change.configuration_id = configuration and change.sequence <= given
+    order by change.sequence desc limit 1;
     return was;
 end
 $$;
 
--- All that an application had at such a point, as the other function says it.
-create function configurations_at(application text, sequence bigint, lost bigint)
-returns setof configurations language sql stable as $$
+-- All that an application had with one of its changes, as the other function says it.
+create function configurations_at(application text, given bigint) returns setof configurations
+language sql stable as $$
     select was.* from configuration_names as named
-    cross join lateral configuration_at(
-        named.configuration_id, configurations_at.sequence, configurations_at.lost
-    ) as was
-    where named.application_id = application
-    and named.since <= configurations_at.lost and named.until > configurations_at.sequence
+    cross join lateral configuration_at(named.configuration_id, given) as was
+    where named.application_id = application and named.since <= given and named.until > given
 $$;
 
--- The content that an application had at such a point, as `content_body` gives the present.
-create function content_body_at(application text, sequence bigint, lost bigint, most bigint)
-returns text language plpgsql stable as $$
+-- The content that an application had with one of its changes, as `content_body` gives the present.
+create function content_body_at(application text, given bigint, most bigint) returns text
+language plpgsql stable as $$
 declare
-    head text := '{"sequence":' || sequence || ',"configurations":{';
+    head text := '{"sequence":' || given || ',"configurations":{';
     size bigint := octet_length(head) + 1;
     items text[] := '{}';
     item text;
@@ -222,7 +261,7 @@ begin
         select to_json(was.name)::text || ':' || row_to_json(
             row(was.revision, was.comments, was.config)::content_item
         )::text
-        from configurations_at(application, sequence, lost) as was
+        from configurations_at(application, given) as was
         order by was.name
     loop
         size := size + octet_length(item) + 1;
@@ -250,14 +289,14 @@ create function rollback_content(
 )
 language plpgsql as $$
 declare
-    point record := point_in_time(application, given, null);
+    point bigint := point_in_time(application, given, null);
     wanted wanted_configuration[] := array(
         select row(was.id, was.name, false, true, was.comments, was.config, null)
             ::wanted_configuration
-        from configurations_at(application, point.sequence, point.lost) as was
+        from configurations_at(application, point) as was
     );
 begin
-    if point.sequence is null then
+    if point is null then
         obstacle := 'future';
     elsif exists (select from unnest(wanted) as item where item.id is null) then
         obstacle := 'trimmed';

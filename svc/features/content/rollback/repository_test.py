@@ -1,17 +1,17 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 import psycopg2
 import pytest
+from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor
 
 import database
 from conftest import Repositories, Tables, eventually
 from features.content.rollback import repository
-from wire.types import new_ulid
 
 NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 BLOCKED = """
@@ -316,8 +316,9 @@ def test_what_another_rollback_brings_back_at_the_same_moment_is_there_once(
     assert content(tables, owner) == before
 
 
-def test_where_both_wait_for_each_other_the_rollback_is_done_again(
-    run: Repositories, dsn: str, tables: Tables, owner: str, other: cursor
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_rollback_and_a_creation_of_the_same_name_do_not_wait_for_each_other(
+    run: Repositories, dsn: str, tables: Tables, owner: str, other: cursor, is_first: bool
 ) -> None:
     tables.rows("delete from configurations where name = 'a' and application_id = %s", owner)
     later = tables.configuration(owner, "later")
@@ -325,20 +326,30 @@ def test_where_both_wait_for_each_other_the_rollback_is_done_again(
 
     def create() -> None:
         with closing(psycopg2.connect(dsn)) as opened, opened.cursor() as its:
-            # The rollback is the one that notices.
-            its.execute("set deadlock_timeout = '1min'")
-            its.execute(INSERT, (new_ulid(), owner, "a"))
+            its.execute(INSERT, (NOWHERE, owner, "a"))
             opened.commit()
 
+    # Both need the application's row, and one of them has its name already.
+    deletes = 1 if is_first else 2
+    calls: list[Callable[[], Any]] = [
+        lambda: run(repository.rollback(owner, 3, deletes, None)),
+        create,
+    ]
     with ThreadPoolExecutor(2) as clients:
-        rolled = clients.submit(run, repository.rollback(owner, 3, 2, None))
-        eventually(lambda: len(tables.rows(BLOCKED)) == 1)
-        created = clients.submit(create)
-        eventually(lambda: len(tables.rows(BLOCKED)) == 2)
+        waits = []
+        for call in calls if is_first else reversed(calls):
+            waits.append(clients.submit(call))
+            eventually(lambda: len(tables.rows(BLOCKED)) == len(waits))
         other.connection.commit()
-        created.result()
-        names = {one[0] for one in done(rolled.result())}
-    assert names == {"a", "later"}
+        if is_first:
+            rolled = waits[0].result()
+            with pytest.raises(UniqueViolation):
+                waits[1].result()
+        else:
+            waits[0].result()
+            rolled = waits[1].result()
+    deleted = {("later", "delete", 2)} | ({("a", "delete", 2)} if not is_first else set())
+    assert set(done(rolled)) == deleted | {("a", "rollback", 3)}
     assert tables.rows("select from configurations where id = %s", later) == []
 
 
