@@ -40,7 +40,8 @@ _GET_AT = """
         where configuration_revisions.configuration_id = %(id)s
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
         order by configuration_revisions.revision limit 1
-    ), point as (
+    ), point as materialized (
+        -- A trick of the planner: otherwise the point is looked up again for each row.
         select point_in_time(owner.id, %(sequence)s, %(time)s) as sequence from owner
     )
     select
