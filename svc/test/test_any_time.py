@@ -775,11 +775,11 @@ def test_the_history_of_a_value_goes_on_over_more_revisions_than_one_request_rea
     past: Past, tables: Tables
 ) -> None:
     identity = tables.configuration(past.id, config='{"n": 0}')
-    # Revision r has r / 700 in it, and only two values more.
     tables.rows(
-        "do $$ begin for r in 2..2500 loop"
+        "do $$ begin for r in 2..2100 loop"
         " update configurations set comments = r::text,"
-        " config = jsonb_build_object('n', r / 700, 'once', r = 1999); end loop; end $$"
+        " config = jsonb_build_object('n', r / 700, 'once', r = 1999, 'each', r);"
+        " end loop; end $$"
     )
     path = f"{CONFIGURATIONS}/{identity}/revisions"
     for pointer, expected in [
@@ -791,6 +791,10 @@ def test_the_history_of_a_value_goes_on_over_more_revisions_than_one_request_rea
             found = [*pages(past.api, f"{path}?path={pointer}&limit={limit}")]
             assert [one for page in found for one in told_values(page)] == expected
             assert 3 <= len(found) <= 8
+    # None is lost where one request ends and the next one begins.
+    found = [*pages(past.api, f"{path}?path=/each&limit=1000")]
+    changed = [one for page in found for one in told_values(page)]
+    assert changed == [(number, f"{number}") for number in range(2100, 1, -1)]
 
 
 @pytest.mark.parametrize("path", ["n", "n/", "/~", "/~2", "/a~", "/\0"])
