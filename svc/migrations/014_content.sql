@@ -282,15 +282,17 @@ begin
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
             if way = 'restore' then
-                created := created + exchange_names(present, targets, large);
+                created := created + exchange_names(application, present, targets, large);
             end if;
             delete from configurations using unnest(present) as one
-                where configurations.id = one.id
+                where configurations.id = one.id and configurations.application_id = application
                 and not exists (select from unnest(targets) as target where target.id = one.id);
             update configurations
                 set name = target.name, comments = target.comments, config = target.config
                 from unnest(targets) as target
                 where configurations.id = target.id and target.name <> all(large)
+                -- Otherwise the configurations of all applications may be read.
+                and configurations.application_id = application
                 and (
                     configurations.name <> target.name
                     or configurations.comments is distinct from target.comments

@@ -171,20 +171,21 @@ $$;
 -- another's now. What is to go is deleted, and what gets another name gives up the one that it has; a
 -- unique constraint looks at each row by itself. Returns how many it has then created.
 create function exchange_names(
-    present configurations[], targets configuration_answer[], large text[]
+    application text, present configurations[], targets configuration_answer[], large text[]
 ) returns bigint
 language plpgsql as $$
 declare
     created bigint;
 begin
     delete from configurations using unnest(present) as one
-        where configurations.id = one.id
+        where configurations.id = one.id and configurations.application_id = application
         and not exists (select from unnest(targets) as target where target.id = one.id);
     perform set_config('config_service.frees_names', 'on', true);
     -- Without its document, because together with the longer name that might be too large.
     update configurations set name = gen_random_uuid(), config = '{}'
         from unnest(targets) as target
-        where configurations.id = target.id and configurations.name <> target.name;
+        where configurations.id = target.id and configurations.application_id = application
+        and configurations.name <> target.name;
     perform set_config('config_service.frees_names', '', true);
     insert into configurations (id, application_id, name, comments, config)
         select target.* from unnest(targets) as target
