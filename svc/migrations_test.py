@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import psycopg2
 import pytest
-from psycopg2.extensions import connection, make_dsn
+from psycopg2.extensions import connection, cursor, make_dsn
 
 import migrations
+from conftest import eventually
 from migrations import ATTEMPTS, Migration, MigrationError, applied, load, pending
+from wire.types import new_ulid
 
 AT = datetime(2026, 1, 2, 5, 4, 5, tzinfo=timezone(timedelta(hours=2)))
 
@@ -421,6 +424,53 @@ def test_a_file_that_fails_leaves_nothing_of_it_behind(write: Write, new: str) -
     with pytest.raises(MigrationError, match=r'^002_b\.sql: relation "a" already exists \(42P07\)'):
         list(migrations.migrate(new, folder))
     assert tables(new) == {"a"}
+
+
+def waiting(cursor: cursor) -> int:
+    """How many wait for a lock in the database."""
+    cursor.execute(
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    [(count,)] = cursor.fetchall()
+    return int(count)
+
+
+def test_014_lets_a_change_that_is_under_way_finish_as_it_began(tmp_path: Path, new: str) -> None:
+    for migration in load()[:13]:
+        (tmp_path / migration.name).write_text(migration.sql)
+    list(migrations.migrate(new, tmp_path))
+    content = load()[13]
+    (tmp_path / content.name).write_text(content.sql)
+    with (
+        closing(psycopg2.connect(new)) as first,
+        closing(psycopg2.connect(new)) as second,
+        closing(psycopg2.connect(new)) as looking,
+        first.cursor() as one,
+        second.cursor() as two,
+        looking.cursor() as look,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        looking.autocommit = second.autocommit = True
+        owner = new_ulid()
+        look.execute("insert into applications (id, name) values (%s, 'owner')", [owner])
+        for name in ("one", "two"):
+            look.execute(
+                "insert into configurations (id, application_id, name, config)"
+                " values (%s, %s, %s, '{}')",
+                [new_ulid(), owner, name],
+            )
+        one.execute("delete from configurations where name = 'one'")
+        # It waits for the first one's place in the order, in a function that 014 replaces.
+        under_way = threads.submit(two.execute, "delete from configurations where name = 'two'")
+        eventually(lambda: waiting(look) == 1)
+        migrating = threads.submit(list, migrations.migrate(new, tmp_path))
+        eventually(lambda: waiting(look) == 2)
+        first.commit()
+        under_way.result()
+        assert migrating.result() == [content.name]
+        look.execute("select name, action from configuration_revisions order by sequence")
+        assert look.fetchall()[2:] == [("one", "delete"), ("two", "delete")]
 
 
 def test_files_that_are_wrong_stop_the_runner_before_it_connects(

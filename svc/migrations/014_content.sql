@@ -1,6 +1,10 @@
 -- An application's configurations change as one. History says what was committed together, why, and
 -- when, in the order of an application's changes.
 
+-- Whoever is changing something finishes it first: it would go on in the functions of before, on
+-- tables that are no longer theirs.
+lock table configurations in share row exclusive mode;
+
 -- What is older has neither a note nor a transaction: each change of it counts as one of its own.
 alter table configuration_revisions add column note varchar(1024);
 alter table configuration_revisions add column transaction_id bigint;
@@ -46,7 +50,8 @@ begin
 end
 $$;
 
--- As before, with these places.
+-- As before, with these places. Changes are numbered without their documents, which would be sorted
+-- along with them.
 
 create or replace function record_insert() returns trigger language plpgsql as $$
 declare
@@ -59,12 +64,15 @@ begin
     )
     select
         created.id, created.revision,
-        place.sequence
-            + row_number() over (partition by created.application_id order by created.id),
+        place.sequence + numbered.number,
         created.application_id, created.name, created.comments, created.config,
         recorded_action('create'), place.moment
-    from created join take_places(touched) as place
-        on place.application_id = created.application_id;
+    from created
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from created
+    ) as numbered on numbered.id = created.id
+    join take_places(touched) as place on place.application_id = created.application_id;
     return null;
 end
 $$;
@@ -80,12 +88,17 @@ begin
     )
     select
         updated.id, updated.revision,
-        place.sequence
-            + row_number() over (partition by updated.application_id order by updated.id),
+        place.sequence + numbered.number,
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
-    join replaced on replaced.id = updated.id and replaced.revision < updated.revision
+    join (
+        select
+            changed.id,
+            row_number() over (partition by changed.application_id order by changed.name) as number
+        from updated as changed
+        join replaced on replaced.id = changed.id and replaced.revision < changed.revision
+    ) as numbered on numbered.id = updated.id
     join take_places(touched) as place on place.application_id = updated.application_id;
     return null;
 end
@@ -102,12 +115,15 @@ begin
     )
     select
         deleted.id, deleted.revision + 1,
-        place.sequence
-            + row_number() over (partition by deleted.application_id order by deleted.id),
+        place.sequence + numbered.number,
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
         'delete', place.moment
-    from deleted join take_places(touched) as place
-        on place.application_id = deleted.application_id;
+    from deleted
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from deleted
+    ) as numbered on numbered.id = deleted.id
+    join take_places(touched) as place on place.application_id = deleted.application_id;
     return null;
 end
 $$;
@@ -135,8 +151,9 @@ create type content_item as (revision bigint, comments text, config jsonb);
 
 -- The content of an application as it is given out, or null where that has more bytes than `most`:
 -- it then stops at the first configuration that is too many.
+-- The setting: PostgreSQL would keep a plan that it made while there was little to read.
 create function content_body(application text, sequence bigint, most bigint) returns text
-language plpgsql stable as $$
+language plpgsql stable set enable_seqscan = off as $$
 declare
     head text := '{"sequence":' || sequence || ',"configurations":{';
     size bigint := octet_length(head) + 1;
@@ -211,6 +228,7 @@ $$;
 --   content_sequence            the last change is none of `sequences`, where these are given
 --   content_revisions           `names` are not at the revisions that they must be at
 --   configurations_config_fits  `names` would be too large as they are printed
+--   content_fits                all that is wanted would be too large as it is printed
 --   content_deletions           not `deletions` would be deleted but `number`, and `names` first
 --
 -- It locks as single changes do: rows in the order of their ids, new names in theirs, the row of the
@@ -237,6 +255,10 @@ declare
     conflicting text[];
     large text[];
     created bigint;
+    bytes bigint;
+    most_bytes bigint := nullif(current_setting('config_service.max_document_bytes', true), '');
+    most_bytes_of_all bigint :=
+        nullif(current_setting('config_service.max_content_bytes', true), '');
     deleted text[];
 begin
     loop
@@ -267,11 +289,15 @@ begin
                 from unnest(wanted) as item left join unnest(present) as one on one.name = item.name
                 where item.revision <> coalesce(one.revision, 0)
             );
-            large := array(
-                select target.name from unnest(targets) as target
-                where octet_length(row_to_json(target)::text)
-                    > nullif(current_setting('config_service.max_document_bytes', true), '')::bigint
-            );
+            select
+                coalesce(array_agg(printed.name) filter (where printed.bytes > most_bytes), '{}'),
+                -- Alone each has its ids too, and so at most 100 bytes more than in the content.
+                sum(printed.bytes - 100)
+            into large, bytes
+            from (
+                select target.name, octet_length(row_to_json(target)::text) as bytes
+                from unnest(targets) as target
+            ) as printed;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
@@ -282,17 +308,19 @@ begin
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
             if way = 'restore' then
-                created := created + exchange_names(application, present, targets, large);
+                created := created + exchange_names(present, targets, large);
             end if;
-            delete from configurations using unnest(present) as one
-                where configurations.id = one.id and configurations.application_id = application
-                and not exists (select from unnest(targets) as target where target.id = one.id);
+            delete from configurations where id = any(array(
+                select one.id from unnest(present) as one
+                where not exists (select from unnest(targets) as target where target.id = one.id)
+            ));
             update configurations
                 set name = target.name, comments = target.comments, config = target.config
                 from unnest(targets) as target
                 where configurations.id = target.id and target.name <> all(large)
-                -- Otherwise the configurations of all applications may be read.
-                and configurations.application_id = application
+                -- A trick of the planner: without it the configurations of all applications are
+                -- read, to join them.
+                and configurations.id = any(array(select one.id from unnest(targets) as one))
                 and (
                     configurations.name <> target.name
                     or configurations.comments is distinct from target.comments
@@ -328,6 +356,8 @@ begin
         perform refuse_content('content_revisions', previous, conflicting);
     elsif large <> '{}' then
         perform refuse_content('configurations_config_fits', previous, large);
+    elsif bytes > most_bytes_of_all then
+        perform refuse_content('content_fits', previous);
     elsif way <> 'patch' and cardinality(deleted) <> deletions then
         perform refuse_content('content_deletions', previous, deleted);
     end if;

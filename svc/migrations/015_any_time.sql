@@ -18,67 +18,61 @@ create index configuration_names_application_id_until_idx
 create trigger configuration_names_keep before truncate on configuration_names
     for each statement execute function refuse_to_forget();
 
--- What was committed together: the changes of an application from `first` to `last`, and the time of
--- the last. History may trim them; a time and a sequence go on to mean the same state.
-create table application_transactions (
-    application_id text collate "C" not null,
-    first bigint not null,
-    last bigint not null,
-    recorded_at timestamptz not null,
-    transaction_id bigint,
-    constraint application_transactions_pkey primary key (application_id, first)
-);
-
-create index application_transactions_application_id_recorded_at_idx
-    on application_transactions (application_id, recorded_at, first);
-create trigger application_transactions_keep before truncate on application_transactions
-    for each statement execute function refuse_to_forget();
-
--- What a configuration was with a change.
+-- What a configuration was with a change, and which change of an application was the last at a time.
 create index configuration_revisions_configuration_id_sequence_idx
     on configuration_revisions (configuration_id, sequence);
+create index configuration_revisions_application_id_recorded_at_idx
+    on configuration_revisions (application_id, recorded_at, sequence);
 
--- A statement begins a transaction, or goes on with the last one.
-create function record_transactions() returns trigger language plpgsql as $$
+-- Of what history has trimmed, the order stays: a time and a sequence go on to mean the same state,
+-- though some of it is gone.
+create table trimmed_changes (
+    application_id text collate "C" not null,
+    sequence bigint not null,
+    recorded_at timestamptz not null,
+    transaction_id bigint,
+    constraint trimmed_changes_pkey primary key (application_id, sequence)
+);
+
+create index trimmed_changes_application_id_recorded_at_idx
+    on trimmed_changes (application_id, recorded_at, sequence);
+create trigger trimmed_changes_keep before truncate on trimmed_changes
+    for each statement execute function refuse_to_forget();
+
+create view known_changes as
+select application_id, sequence, recorded_at, transaction_id from configuration_revisions
+union all
+select application_id, sequence, recorded_at, transaction_id from trimmed_changes;
+
+create or replace function trim_history() returns trigger language plpgsql
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off as $$
 begin
-    insert into application_transactions (
-        application_id, first, last, recorded_at, transaction_id
+    with trimmed as (
+        delete from configuration_revisions as outdated using recorded
+        where outdated.configuration_id = recorded.configuration_id
+        and outdated.revision <= recorded.revision
+            - current_setting('config_service.history_keep_revisions')::bigint
+        returning outdated.*
     )
-    select
-        change.application_id,
-        coalesce(
-            (
-                select latest.first from (
-                    select * from application_transactions as known
-                    where known.application_id = change.application_id
-                    order by known.first desc limit 1
-                ) as latest
-                where latest.transaction_id = change.transaction_id
-            ),
-            change.first
-        ),
-        change.last, change.recorded_at, change.transaction_id
-    from (
-        select
-            application_id, transaction_id, min(sequence) as first, max(sequence) as last,
-            max(recorded_at) as recorded_at
-        from recorded group by application_id, transaction_id
-    ) as change
-    on conflict on constraint application_transactions_pkey do update
-        set last = excluded.last, recorded_at = excluded.recorded_at;
+    insert into trimmed_changes (application_id, sequence, recorded_at, transaction_id)
+    select application_id, sequence, recorded_at, transaction_id from trimmed;
     return null;
 end
 $$;
 
-create trigger configuration_revisions_transaction after insert on configuration_revisions
-    referencing new table as recorded for each statement execute function record_transactions();
-
 -- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
 -- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
+-- Most updates rename nothing: `config_service.renames` spares them to look.
 create function record_names() returns trigger language plpgsql
 set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
 set enable_seqscan = off as $$
 begin
+    if current_setting('config_service.renames', true) is distinct from 'on'
+        and not exists (select from recorded where recorded.action <> 'update')
+    then
+        return null;
+    end if;
     update configuration_names as named set until = recorded.sequence from recorded
     where named.configuration_id = recorded.configuration_id
     and named.until = 9223372036854775807
@@ -98,18 +92,20 @@ $$;
 create trigger configuration_revisions_name after insert on configuration_revisions
     referencing new table as recorded for each statement execute function record_names();
 
--- What there is already; changes wait since the triggers were made, so that none escapes both. Times
--- went back now and then. What was trimmed counts as of the same name as the first revision that is
--- left, so that it is missed where it is asked for.
+create function announce_rename() returns trigger language plpgsql as $$
+begin
+    perform set_config('config_service.renames', 'on', true);
+    return null;
+end
+$$;
 
-insert into application_transactions (application_id, first, last, recorded_at, transaction_id)
-select
-    application_id, min(sequence), max(sequence),
-    max(max(recorded_at)) over (partition by application_id order by min(sequence)),
-    transaction_id
-from configuration_revisions
-group by application_id, transaction_id, case when transaction_id is null then sequence end;
+-- Row by row, and so before the statement is recorded.
+create trigger configurations_announce_rename after update of name on configurations
+    for each row when (new.name <> old.name) execute function announce_rename();
 
+-- The names until now; changes wait since the trigger was made, so that none escapes both. What was
+-- trimmed counts as of the same name as the first revision that is left, so that it is missed where
+-- it is asked for.
 insert into configuration_names (configuration_id, application_id, name, since, until)
 select turn.configuration_id, turn.application_id, turn.name, turn.since, turn.until
 from (
@@ -171,21 +167,23 @@ $$;
 -- another's now. What is to go is deleted, and what gets another name gives up the one that it has; a
 -- unique constraint looks at each row by itself. Returns how many it has then created.
 create function exchange_names(
-    application text, present configurations[], targets configuration_answer[], large text[]
+    present configurations[], targets configuration_answer[], large text[]
 ) returns bigint
 language plpgsql as $$
 declare
     created bigint;
 begin
-    delete from configurations using unnest(present) as one
-        where configurations.id = one.id and configurations.application_id = application
-        and not exists (select from unnest(targets) as target where target.id = one.id);
+    delete from configurations where id = any(array(
+        select one.id from unnest(present) as one
+        where not exists (select from unnest(targets) as target where target.id = one.id)
+    ));
     perform set_config('config_service.frees_names', 'on', true);
     -- Without its document, because together with the longer name that might be too large.
     update configurations set name = gen_random_uuid(), config = '{}'
         from unnest(targets) as target
-        where configurations.id = target.id and configurations.application_id = application
-        and configurations.name <> target.name;
+        where configurations.id = target.id and configurations.name <> target.name
+        -- A trick of the planner: without it the configurations of all applications are read.
+        and configurations.id = any(array(select one.id from unnest(targets) as one));
     perform set_config('config_service.frees_names', '', true);
     insert into configurations (id, application_id, name, comments, config)
         select target.* from unnest(targets) as target
@@ -202,24 +200,47 @@ $$;
 -- last one of the last transaction up to it. 0 before the first; null where it is in the future.
 create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
 language plpgsql stable as $$
+declare
+    last known_changes;
+    next known_changes;
 begin
-    if moment is not null then
-        return case when moment <= clock_timestamp() then coalesce((
-            select known.last from application_transactions as known
-            where known.application_id = application and known.recorded_at <= moment
-            order by known.recorded_at desc, known.first desc limit 1
-        ), 0) end;
-    elsif given > (
+    if moment > clock_timestamp() or given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
         where change.application_id = application
     ) then
         return null;
+    elsif moment is not null then
+        select * into last from known_changes as change
+        where change.application_id = application and change.recorded_at <= moment
+        order by change.recorded_at desc, change.sequence desc limit 1;
+    else
+        select * into last from known_changes as change
+        where change.application_id = application and change.sequence <= given
+        order by change.sequence desc limit 1;
     end if;
-    return coalesce((
-        select known.last from application_transactions as known
-        where known.application_id = application and known.first <= given
-        order by known.first desc limit 1
-    ), 0);
+    if last.sequence is null then
+        return 0;
+    end if;
+    -- The changes of a transaction follow each other: the next one of another ends it.
+    select * into next from known_changes as change
+    where change.application_id = application and change.sequence > last.sequence
+    and (moment is not null or (change.transaction_id = last.transaction_id) is not true)
+    order by change.sequence limit 1;
+    if next.transaction_id = last.transaction_id then
+        -- It went on after that time: what counts is the one before it.
+        return coalesce((
+            select change.sequence from known_changes as change
+            where change.application_id = application and change.sequence < last.sequence
+            and (change.transaction_id = last.transaction_id) is not true
+            order by change.sequence desc limit 1
+        ), 0);
+    end if;
+    return (
+        select change.sequence from known_changes as change
+        where change.application_id = application
+        and change.sequence < coalesce(next.sequence, 9223372036854775807)
+        order by change.sequence desc limit 1
+    );
 end
 $$;
 

@@ -54,6 +54,7 @@ def connecting(
         f" -c idle_in_transaction_session_timeout={milliseconds}"
         " -c timezone=UTC"
         f" -c config_service.max_document_bytes={settings.max_body_bytes}"
+        f" -c config_service.max_content_bytes={settings.max_content_bytes}"
         f" -c config_service.history_keep_revisions={settings.history_keep_revisions} {more}"
     )
     return partial(

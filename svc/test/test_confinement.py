@@ -74,6 +74,14 @@ def tries(at: Target) -> dict[str, list[Try]]:
         ],
         "rollback_content": [{"json": {"sequence": 1}, "headers": {"If-Match": "*"}}],
         "list_changes": [{}],
+        "get_content": [{}],
+        "patch_content": [
+            {"content": patch, "headers": merge_patch}
+            for patch in ('{"configurations": {}}', '{"configurations": {"production": null}}')
+        ],
+        "replace_content": [
+            {"json": {"configurations": {}}, "params": {"deletes": 1}, "headers": {"If-Match": "*"}}
+        ],
         "get_health": [{}],
         "get_readiness": [{}],
     }

@@ -388,7 +388,7 @@ def test_a_follower_reads_every_change_in_order(team: Team) -> None:
     expected = [("a", 1, "create"), ("b", 1, "create"), ("a", 2, "update"), ("b", 2, "delete")]
     assert steps == expected
     fields = ["sequence", "configuration_id", "name", "revision", "action", "actor", "recorded_at"]
-    assert list(found["changes"][0]) == fields
+    assert list(found["changes"][0]) == [*fields, "note", "transaction"]
     assert found["next"] == found["changes"][-1]["sequence"]
     assert changes(team, found["next"]) == {"changes": [], "next": found["next"]}
     first = changes(team, limit=3)

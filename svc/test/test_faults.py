@@ -43,6 +43,7 @@ pytestmark = pytest.mark.faults
 
 APPLICATIONS = "/api/v1/applications"
 CONFIGURATIONS = "/api/v1/configurations"
+NOWHERE = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 @contextmanager
@@ -602,7 +603,8 @@ def test_a_read_that_is_cut_off_is_repeated(postgres: Postgres) -> None:
     with closing(Cutter(postgres.dsn)) as cutter, serving(cutter.dsn) as server:
         eventually(lambda: ready(server))
         cutter.armed = 1
-        assert server.client.get(APPLICATIONS).status_code == 200
+        # Neither is it read in a batch, nor is there anything of it.
+        assert server.client.get(f"{CONFIGURATIONS}/{NOWHERE}/revisions").status_code == 404
         assert cutter.armed == 0
 
 

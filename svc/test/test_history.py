@@ -409,9 +409,8 @@ def test_every_change_is_in_the_history_newest_first(editor: Editor) -> None:
         (1, "create", "production"),
     ]
     assert {one["actor"] for one in found} == {"anonymous"}
-    assert all(
-        one.keys() == {"revision", "action", "actor", "recorded_at", "name"} for one in found
-    )
+    members = {"revision", "action", "actor", "recorded_at", "name", "note"}
+    assert all(one.keys() == members for one in found)
 
 
 def test_a_time_is_spelled_alike_in_every_answer_whatever_the_time_zone_of_the_session(

@@ -111,7 +111,7 @@ def test_a_session_that_has_deleted_very_many_finds_the_names_of_one_by_their_in
 
 
 def test_names_and_transactions_are_kept(applications: Tables) -> None:
-    for table in ("configuration_names", "application_transactions"):
+    for table in ("configuration_names", "trimmed_changes"):
         with pytest.raises(psycopg2.errors.RestrictViolation):
             applications.rows(f"truncate {table}")
 

@@ -23,6 +23,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_configuration": {"name": "production", "config": {}},
     "patch_configuration": {"config": {"a": 1}},
     "rollback_configuration": {"revision": 1},
+    "patch_content": {"configurations": {}},
+    "replace_content": {"configurations": {}},
 }
 
 

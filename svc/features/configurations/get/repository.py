@@ -37,7 +37,8 @@ _GET_AT = """
         -- By its history, because it may have been deleted.
         select application_id as id from configuration_revisions
         where configuration_id = %(id)s order by revision limit 1
-    ), point as (
+    ), point as materialized (
+        -- A trick of the planner: otherwise the point is looked up again for each row.
         select point_in_time(applications.id, %(sequence)s, %(time)s) as sequence
         from owner join applications on applications.id = owner.id
         where %(confined_to)s::text is null or applications.id = confinement(%(confined_to)s)

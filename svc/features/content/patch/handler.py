@@ -47,7 +47,8 @@ async def patch_content(
         faults = [(("body", "configurations", name), "Another revision") for name in failed.names]
         raise Refused(412, detail, faults, {"ETag": entity_tag(failed.sequence)}) from None
     except repository.TooLarge as large:
-        detail = "Some documents are too large as they would be given back."
+        which = "Some documents are" if large.names else "All of this together is"
+        detail = f"{which} too large as it would be given back."
         faults = [(("body", "configurations", name), "Too large") for name in large.names]
         raise Refused(413, detail, faults) from None
     headers = state(patched["previous"], patched["sequence"])

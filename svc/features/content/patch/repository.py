@@ -1,3 +1,4 @@
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,8 @@ class OtherRevisions(Exception):
 
 @dataclass
 class TooLarge(Exception):
-    """The configurations of these `names` would be larger than a body may be; at most 20."""
+    """The configurations of these `names` would be larger than a body may be; at most 20. None
+    is named where only all of them together are too large."""
 
     names: list[str]
 
@@ -49,7 +51,6 @@ async def patch(
     and as `body` what was done, as JSON text. Raises NotFound, PreconditionFailed, OtherRevisions
     or TooLarge.
     """
-    given = [(name, item or {}) for name, item in items.items()]
     try:
         rows = await database.write(
             """
@@ -69,13 +70,7 @@ async def patch(
             """,
             {
                 "id": id,
-                "ids": [new_ulid() for _ in given],
-                "names": list(items),
-                "are_deleted": [item is None for item in items.values()],
-                "have_comments": ["comments" in item for _, item in given],
-                "comments": [item.get("comments") for _, item in given],
-                "configs": [item.get("config", "{}") for _, item in given],
-                "revisions": [item.get("revision") for _, item in given],
+                **await asyncio.to_thread(_lists, items),
                 "sequences": sequences,
             },
             timeouts=TIMEOUTS,
@@ -87,6 +82,8 @@ async def patch(
             case "content_revisions":
                 told = _told(error)
                 raise OtherRevisions(told["previous"], told["names"]) from None
+            case "content_fits":
+                raise TooLarge([]) from None
             case "configurations_config_fits":
                 raise TooLarge(_told(error)["names"]) from None
             case "configurations_application_id_fkey":
@@ -101,3 +98,18 @@ def _told(refusal: IntegrityError) -> dict[str, Any]:
     """What a refusal of `change_content` says beside its constraint."""
     told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
     return told
+
+
+def _lists(items: dict[str, dict[str, Any] | None]) -> database.Values:
+    """The values of the statement that are lists with an element for each item. Those of many
+    thousands take long, and so are made in a thread."""
+    given = [item or {} for item in items.values()]
+    return {
+        "ids": [new_ulid() for _ in items],
+        "names": list(items),
+        "are_deleted": [item is None for item in items.values()],
+        "have_comments": ["comments" in item for item in given],
+        "comments": [item.get("comments") for item in given],
+        "configs": [item.get("config", "{}") for item in given],
+        "revisions": [item.get("revision") for item in given],
+    }

@@ -49,7 +49,8 @@ async def replace_content(
     except repository.PreconditionFailed as failed:
         raise precondition.refusal(failed.sequence) from None
     except repository.TooLarge as large:
-        detail = "Some documents are too large as they would be given back."
+        which = "Some documents are" if large.names else "All of this together is"
+        detail = f"{which} too large as it would be given back."
         faults = [(("body", "configurations", name), "Too large") for name in large.names]
         raise Refused(413, detail, faults) from None
     except repository.OtherDeletions as other:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ class PreconditionFailed(Exception):
 
 @dataclass
 class TooLarge(Exception):
-    """The configurations of these `names` would be larger than a body may be; at most 20."""
+    """The configurations of these `names` would be larger than a body may be; at most 20. None
+    is named where only all of them together are too large."""
 
     names: list[str]
 
@@ -71,10 +73,7 @@ async def replace(
             """,
             {
                 "id": id,
-                "ids": [new_ulid() for _ in items],
-                "names": list(items),
-                "comments": [item.comments for item in items.values()],
-                "configs": [item.config for item in items.values()],
+                **await asyncio.to_thread(_lists, items),
                 "sequences": sequences,
                 "deletes": deletes,
             },
@@ -84,6 +83,8 @@ async def replace(
         match error.diag.constraint_name:
             case "content_sequence":
                 raise PreconditionFailed(_told(error)["previous"]) from None
+            case "content_fits":
+                raise TooLarge([]) from None
             case "configurations_config_fits":
                 raise TooLarge(_told(error)["names"]) from None
             case "content_deletions":
@@ -101,3 +102,14 @@ def _told(refusal: IntegrityError) -> dict[str, Any]:
     """What a refusal of `change_content` says beside its constraint."""
     told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
     return told
+
+
+def _lists(items: dict[str, ReplaceContentItem]) -> database.Values:
+    """The values of the statement that are lists with an element for each item. Those of many
+    thousands take long, and so are made in a thread."""
+    return {
+        "ids": [new_ulid() for _ in items],
+        "names": list(items),
+        "comments": [item.comments for item in items.values()],
+        "configs": [item.config for item in items.values()],
+    }

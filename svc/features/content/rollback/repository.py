@@ -31,7 +31,8 @@ class PreconditionFailed(Exception):
 
 @dataclass
 class TooLarge(Exception):
-    """The configurations of these `names` would be larger than a body may be; at most 20."""
+    """The configurations of these `names` would be larger than a body may be; at most 20. None
+    is named where only all of them together are too large."""
 
     names: list[str]
 
@@ -71,6 +72,8 @@ async def rollback(
         match error.diag.constraint_name:
             case "content_sequence":
                 raise PreconditionFailed(_told(error)["previous"]) from None
+            case "content_fits":
+                raise TooLarge([]) from None
             case "configurations_config_fits":
                 raise TooLarge(_told(error)["names"]) from None
             case "content_deletions":
