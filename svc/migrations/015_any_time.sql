@@ -201,8 +201,8 @@ $$;
 create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
 language plpgsql stable as $$
 declare
-    last known_changes;
-    next known_changes;
+    own known_changes;
+    next known_changes;  -- the first that does not count
 begin
     if moment > clock_timestamp() or given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
@@ -210,37 +210,36 @@ begin
     ) then
         return null;
     elsif moment is not null then
-        select * into last from known_changes as change
-        where change.application_id = application and change.recorded_at <= moment
-        order by change.recorded_at desc, change.sequence desc limit 1;
+        select * into next from known_changes as change
+        where change.application_id = application and change.recorded_at > moment
+        order by change.recorded_at, change.sequence limit 1;
+        -- In a history from before times were in order, it may not be the first that was later.
+        loop
+            select * into own from known_changes as change
+            where change.application_id = application
+            and change.sequence < coalesce(next.sequence, 9223372036854775807)
+            order by change.sequence desc limit 1;
+            exit when own.sequence is null or own.recorded_at <= moment;
+            next := own;
+        end loop;
     else
-        select * into last from known_changes as change
+        select * into own from known_changes as change
         where change.application_id = application and change.sequence <= given
         order by change.sequence desc limit 1;
+        -- The changes of a transaction follow each other.
+        select * into next from known_changes as change
+        where change.application_id = application and change.sequence > given
+        and (change.transaction_id = own.transaction_id) is not true
+        order by change.sequence limit 1;
     end if;
-    if last.sequence is null then
-        return 0;
-    end if;
-    -- The changes of a transaction follow each other: the next one of another ends it.
-    select * into next from known_changes as change
-    where change.application_id = application and change.sequence > last.sequence
-    and (moment is not null or (change.transaction_id = last.transaction_id) is not true)
-    order by change.sequence limit 1;
-    if next.transaction_id = last.transaction_id then
-        -- It went on after that time: what counts is the one before it.
-        return coalesce((
-            select change.sequence from known_changes as change
-            where change.application_id = application and change.sequence < last.sequence
-            and (change.transaction_id = last.transaction_id) is not true
-            order by change.sequence desc limit 1
-        ), 0);
-    end if;
-    return (
+    return coalesce((
         select change.sequence from known_changes as change
         where change.application_id = application
         and change.sequence < coalesce(next.sequence, 9223372036854775807)
+        -- Nor does what its transaction did before.
+        and (change.transaction_id = next.transaction_id) is not true
         order by change.sequence desc limit 1
-    );
+    ), 0);
 end
 $$;
 

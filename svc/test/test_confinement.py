@@ -38,6 +38,7 @@ class Target(NamedTuple):
 def tries(at: Target) -> dict[str, list[Try]]:
     """How to get at an application through each operation."""
     merge_patch = {"Content-Type": "application/merge-patch+json"}
+    replaced: list[tuple[dict[str, Any], int]] = [({}, 1), ({"production": {"config": {}}}, 0)]
     by_name = {"application": at.name, "name": "production"}
     return {
         "create_application": [{"json": {"name": "new"}}],
@@ -65,23 +66,20 @@ def tries(at: Target) -> dict[str, list[Try]]:
             {"params": by_name | {"at": 1}},
         ],
         "get_content": [{}, {"params": {"at": 1}}],
-        "patch_content": [{"content": '{"configurations": {"new": {}}}', "headers": merge_patch}],
+        "patch_content": [
+            {"content": f'{{"configurations": {patch}}}', "headers": merge_patch}
+            for patch in ("{}", '{"new": {}}', '{"production": null}')
+        ],
         "replace_content": [
             {
-                "json": {"configurations": {"production": {"config": {}}}},
+                "json": {"configurations": items},
+                "params": {"deletes": deletes},
                 "headers": {"If-Match": "*"},
             }
+            for items, deletes in replaced
         ],
         "rollback_content": [{"json": {"sequence": 1}, "headers": {"If-Match": "*"}}],
         "list_changes": [{}],
-        "get_content": [{}],
-        "patch_content": [
-            {"content": patch, "headers": merge_patch}
-            for patch in ('{"configurations": {}}', '{"configurations": {"production": null}}')
-        ],
-        "replace_content": [
-            {"json": {"configurations": {}}, "params": {"deletes": 1}, "headers": {"If-Match": "*"}}
-        ],
         "get_health": [{}],
         "get_readiness": [{}],
     }

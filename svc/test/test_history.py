@@ -742,5 +742,5 @@ def test_the_diff_of_two_revisions_is_a_json_patch(editor: Editor) -> None:
     editor.delete()
     assert editor.api.get(f"{editor.path}/diff?from=3&to=4").json() == []
     assert editor.api.get(f"{editor.path}/diff?from=1&to=9").status_code == 404
-    for query in ["from=1", "from=0&to=1", "from=x&to=1", "from=1&to=2&to=3"]:
+    for query in ["from=0&to=1", "from=x&to=1", "from=1&to=2&to=3"]:
         assert editor.api.get(f"{editor.path}/diff?{query}").status_code == 400

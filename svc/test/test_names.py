@@ -61,9 +61,9 @@ def test_a_name_is_had_from_a_change_until_another_or_a_deletion(applications: T
     create(applications, (A, "z"), (C, "y"))
     applications.rows(f"delete from applications where id = '{OWNER}'")
     assert names(applications) == {
-        *((A, "x", 1, 5), (A, "z", 5, 7), (A, "z", 8, 10)),
-        *((B, "y", 2, 6), (B, "x", 6, 11)),
-        (C, "y", 9, 12),
+        *((A, "x", 1, 5), (A, "z", 5, 7), (A, "z", 9, 12)),
+        *((B, "y", 2, 6), (B, "x", 6, 10)),
+        (C, "y", 8, 11),
     }
 
 
@@ -263,7 +263,7 @@ def test_what_was_trimmed_before_counts_as_of_the_first_name_that_is_left(
     create(old, (C, "again"))
     migrate(old, dsn)
     assert names(old) == {
-        (D, "first", 4, EVER),
+        (D, "first", 1, EVER),
         (A, "new", 0, EVER),
         (B, "y", 0, 6),
         *((C, "z", 0, 7), (C, "again", 8, EVER)),
