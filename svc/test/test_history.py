@@ -737,6 +737,7 @@ MANY, LONG = 50_000, "k" * 30_000
         ({}, {str(n): n for n in range(MANY)}, ""),
         ({"list": list(range(MANY))}, {"list": [*range(MANY - 1), "last"]}, f"/list/{MANY - 1}"),
     ],
+    ids=["a shifted list", "a long path", "a new object", "one element"],
 )
 def test_what_differs_almost_everywhere_is_replaced_whole(
     db: connection, source: dict[str, Any], target: dict[str, Any], path: str
