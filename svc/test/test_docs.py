@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from config import Settings
 from conftest import HERE, Server
+from postgres.connections import connecting
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
@@ -223,3 +225,10 @@ def test_the_metrics_of_the_page_are_those_of_the_service(server: Server) -> Non
     table = OPERATIONS.read_text().partition("| metric | type |")[2].partition("\n\n")[0]
     written = re.findall(r"^\| `(\w+)` \| (\w+) \|", table, re.MULTILINE)
     assert sorted(written) == sorted(re.findall(r"^# TYPE (\w+) (\w+)$", scraped, re.MULTILINE))
+
+
+def test_behind_pgbouncer_the_role_carries_all_that_the_service_would_send() -> None:
+    connect = connecting(Settings.model_construct(), "", "", statement=0.9, lock=0.9)
+    sent = re.findall(r"-c ([\w.]+)=", connect.keywords["options"])
+    carried = re.findall(r"^alter role config_service set ([\w.]+) =", OPERATIONS.read_text(), re.M)
+    assert sorted(carried) == sorted(sent)
