@@ -367,6 +367,7 @@ def empty(db: connection) -> None:
             "alter table configuration_revisions disable trigger user;"
             "delete from configuration_revisions;"
             "delete from configuration_names;"
+            "delete from trimmed_changes;"
             "alter table configuration_revisions enable trigger user"
         )
 

@@ -23,6 +23,7 @@ app = FastAPI()
 )
 async def get_thing(
     id: Annotated[str, Field(description="The id of a thing.")],
+    at: str = "",
     if_none_match: Annotated[str, Header(description="What is there.")] = "",
 ) -> str:
     return id
@@ -119,7 +120,7 @@ def headers(method: str, path: str, status: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "path", "status", "names"),
     [
-        ("get", "/api/v1/things/{id}", "200", {"ETag", "Cache-Control"}),
+        ("get", "/api/v1/things/{id}", "200", {"ETag", "Cache-Control", "Content-Location"}),
         ("get", "/api/v1/things/{id}", "404", set()),
         ("get", "/api/v1/things/{id}", "401", {"WWW-Authenticate"}),
         ("get", "/api/v1/things/{id}", "503", {"Retry-After"}),
@@ -147,6 +148,7 @@ def test_each_header_is_described_and_has_an_example() -> None:
         assert header["schema"]["examples"]
     assert described["ETag"]["required"]
     assert not described["Next"]["required"]
+    assert not described["Then"]["required"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_what_a_slice_says_of_its_headers_stands() -> None:
 
 
 def test_a_description_stands_at_the_parameter() -> None:
-    by_id, if_none_match = operation("get", "/api/v1/things/{id}")["parameters"]
+    by_id, _, if_none_match = operation("get", "/api/v1/things/{id}")["parameters"]
     assert by_id["description"] == "The id of a thing."
     assert if_none_match["description"] == "What is there."
     assert "description" not in by_id["schema"]

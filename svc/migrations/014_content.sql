@@ -50,7 +50,8 @@ begin
 end
 $$;
 
--- As before, with these places.
+-- As before, with these places. Changes are numbered without their documents, which would be sorted
+-- along with them.
 
 create or replace function record_insert() returns trigger language plpgsql as $$
 declare
@@ -63,12 +64,15 @@ begin
     )
     select
         created.id, created.revision,
-        place.sequence
-            + row_number() over (partition by created.application_id order by created.name),
+        place.sequence + numbered.number,
         created.application_id, created.name, created.comments, created.config,
         recorded_action('create'), place.moment
-    from created join take_places(touched) as place
-        on place.application_id = created.application_id;
+    from created
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from created
+    ) as numbered on numbered.id = created.id
+    join take_places(touched) as place on place.application_id = created.application_id;
     return null;
 end
 $$;
@@ -84,12 +88,17 @@ begin
     )
     select
         updated.id, updated.revision,
-        place.sequence
-            + row_number() over (partition by updated.application_id order by updated.name),
+        place.sequence + numbered.number,
         updated.application_id, updated.name, updated.comments, updated.config,
         recorded_action('update'), place.moment
     from updated
-    join replaced on replaced.id = updated.id and replaced.revision < updated.revision
+    join (
+        select
+            changed.id,
+            row_number() over (partition by changed.application_id order by changed.name) as number
+        from updated as changed
+        join replaced on replaced.id = changed.id and replaced.revision < changed.revision
+    ) as numbered on numbered.id = updated.id
     join take_places(touched) as place on place.application_id = updated.application_id;
     return null;
 end
@@ -106,12 +115,15 @@ begin
     )
     select
         deleted.id, deleted.revision + 1,
-        place.sequence
-            + row_number() over (partition by deleted.application_id order by deleted.name),
+        place.sequence + numbered.number,
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
-        recorded_action('delete'), place.moment
-    from deleted join take_places(touched) as place
-        on place.application_id = deleted.application_id;
+        'delete', place.moment
+    from deleted
+    join (
+        select id, row_number() over (partition by application_id order by name) as number
+        from deleted
+    ) as numbered on numbered.id = deleted.id
+    join take_places(touched) as place on place.application_id = deleted.application_id;
     return null;
 end
 $$;
@@ -139,8 +151,9 @@ create type content_item as (revision bigint, comments text, config jsonb);
 
 -- The content of an application as it is given out, or null where that has more bytes than `most`:
 -- it then stops at the first configuration that is too many.
+-- The setting: PostgreSQL would keep a plan that it made while there was little to read.
 create function content_body(application text, sequence bigint, most bigint) returns text
-language plpgsql stable as $$
+language plpgsql stable set enable_seqscan = off as $$
 declare
     head text := '{"sequence":' || sequence || ',"configurations":{';
     size bigint := octet_length(head) + 1;
@@ -176,6 +189,96 @@ create function sequence_of_others(application text) returns bigint language sql
     select coalesce(max(own.sequence) - count(*), (select last from others))
     from configuration_revisions as own
     where own.application_id = application and own.sequence > (select last from others)
+$$;
+
+-- As before (RFC 7396); a document of very many members no longer takes minutes.
+create or replace function merge_patch(target jsonb, patch jsonb) returns jsonb
+language plpgsql immutable as $$
+begin
+    if jsonb_typeof(patch) <> 'object' then
+        return patch;
+    end if;
+    if target is null or jsonb_typeof(target) <> 'object' then
+        target := '{}';
+    end if;
+    -- So it is unpacked: PostgreSQL would do that anew for each member.
+    target := target || '{}';
+    return (
+        select
+            (
+                target
+                || coalesce(jsonb_object_agg(member.key, case
+                    when jsonb_typeof(member.value) <> 'object' then member.value
+                    -- A call takes longer than to see that it would do no more than this.
+                    when jsonb_typeof(target -> member.key) = 'object'
+                        and not member.value @? '$.* ? (@ == null || @.type() == "object")'
+                        then (target -> member.key) || member.value
+                    else merge_patch(target -> member.key, member.value)
+                end) filter (where jsonb_typeof(member.value) <> 'null'), '{}')
+            ) - coalesce(
+                array_agg(member.key) filter (where jsonb_typeof(member.value) = 'null'), '{}'
+            )
+        from jsonb_each(patch) as member
+    );
+end
+$$;
+
+create type json_difference as (step text, source jsonb, target jsonb);
+
+-- As before (RFC 6902), with the work of what differs. And a value is replaced whole where to tell
+-- its differences apart would take more bytes than it has: each of them repeats the path.
+create or replace function json_patch(source jsonb, target jsonb, path text default '')
+returns setof jsonb language plpgsql immutable as $$
+declare
+    -- A few are told apart in any case: for people that says more.
+    few_bytes constant int := 10000;
+    operation_bytes constant bigint := 40;
+    kinds text := concat_ws(' ', jsonb_typeof(source), jsonb_typeof(target));
+    differences json_difference[];
+    difference json_difference;
+    place text;
+begin
+    if source::text = target::text then
+        return;
+    elsif kinds = 'object object' then
+        differences := array(
+            select row(
+                replace(replace(key, '~', '~0'), '/', '~1'), before.value, after.value
+            )::json_difference
+            from jsonb_each(source) as before full join jsonb_each(target) as after using (key)
+            where before.value::text is distinct from after.value::text
+            -- As JSONB has its keys.
+            order by octet_length(key), key collate "C"
+        );
+    elsif kinds = 'array array' then
+        differences := array(
+            select row(position - 1, before.value, after.value)::json_difference
+            from jsonb_array_elements(source) with ordinality as before (value, position)
+            full join jsonb_array_elements(target) with ordinality as after (value, position)
+                using (position)
+            where before.value::text is distinct from after.value::text
+            -- Removed from the end, so that the places before stay what they are.
+            order by case when after.value is null then -position else position end
+        );
+    end if;
+    if differences is null
+        or cardinality(differences) * (octet_length(path) + operation_bytes)
+            > greatest(octet_length(target::text), few_bytes)
+    then
+        return next jsonb_build_object('op', 'replace', 'path', path, 'value', target);
+        return;
+    end if;
+    foreach difference in array differences loop
+        place := path || '/' || difference.step;
+        if difference.source is null then
+            return next jsonb_build_object('op', 'add', 'path', place, 'value', difference.target);
+        elsif difference.target is null then
+            return next jsonb_build_object('op', 'remove', 'path', place);
+        else
+            return query select json_patch(difference.source, difference.target, place);
+        end if;
+    end loop;
+end
 $$;
 
 create type content_change as (name text, action text, revision bigint, patch jsonb);
@@ -285,17 +388,18 @@ begin
                 select target.name, octet_length(row_to_json(target)::text) as bytes
                 from unnest(targets) as target
             ) as printed;
-            if way = 'restore' then
-                perform free_names(present, targets);
-            end if;
             insert into configurations (id, application_id, name, comments, config)
                 select target.* from unnest(targets) as target
                 where target.name <> all(large)
                 and not exists (select from unnest(present) as one where one.id = target.id)
+                and not exists (select from unnest(present) as one where one.name = target.name)
                 order by target.name
                 -- Others may have created it meanwhile.
                 on conflict on constraint configurations_application_id_name_key do nothing;
             get diagnostics created = row_count;
+            if way = 'restore' then
+                created := created + exchange_names(present, targets, large);
+            end if;
             delete from configurations where id = any(array(
                 select one.id from unnest(present) as one
                 where not exists (select from unnest(targets) as target where target.id = one.id)

@@ -1,7 +1,6 @@
 -- The state of an application at any time, and the way back to it.
 
--- Which configuration had which name: with the change `since`, and until the change `until`. What
--- history has trimmed is not known to have had another name before its first revision that is left.
+-- Which configuration had which name: with the change `since`, and until the change `until`.
 create table configuration_names (
     configuration_id text collate "C" not null,
     application_id text collate "C" not null,
@@ -11,28 +10,6 @@ create table configuration_names (
     constraint configuration_names_pkey primary key (configuration_id, since)
 );
 
-insert into configuration_names (configuration_id, application_id, name, since, until)
-select known.configuration_id, known.application_id, known.name, known.since, known.until
-from (
-    select turn.*, coalesce(
-        lead(turn.since) over (partition by turn.configuration_id order by turn.revision),
-        9223372036854775807
-    ) as until
-    from (
-        select
-            configuration_id, application_id, name, action, revision,
-            case
-                when revision > 1 and lag(revision) over own is null then 0 else sequence
-            end as since,
-            name is distinct from lag(name) over own
-                or (action = 'delete') is distinct from (lag(action) over own = 'delete') as is_turn
-        from configuration_revisions
-        window own as (partition by configuration_id order by revision)
-    ) as turn
-    where turn.is_turn
-) as known
-where known.action <> 'delete';
-
 -- Who had a name, and what there was.
 create index configuration_names_application_id_name_since_idx
     on configuration_names (application_id, name, since);
@@ -41,114 +18,124 @@ create index configuration_names_application_id_until_idx
 create trigger configuration_names_keep before truncate on configuration_names
     for each statement execute function refuse_to_forget();
 
--- What a configuration was, and what the last change of an application was at a time.
+-- What a configuration was with a change, and which change of an application was the last at a time.
 create index configuration_revisions_configuration_id_sequence_idx
     on configuration_revisions (configuration_id, sequence);
 create index configuration_revisions_application_id_recorded_at_idx
     on configuration_revisions (application_id, recorded_at, sequence);
 
--- As before, with the names.
+-- Of what history has trimmed, the order stays: a time and a sequence go on to mean the same state,
+-- though some of it is gone.
+create table trimmed_changes (
+    application_id text collate "C" not null,
+    sequence bigint not null,
+    recorded_at timestamptz not null,
+    transaction_id bigint,
+    constraint trimmed_changes_pkey primary key (application_id, sequence)
+);
 
-create or replace function record_insert() returns trigger language plpgsql as $$
-declare
-    touched text[] := array(select distinct application_id from created order by application_id);
+create index trimmed_changes_application_id_recorded_at_idx
+    on trimmed_changes (application_id, recorded_at, sequence);
+create trigger trimmed_changes_keep before truncate on trimmed_changes
+    for each statement execute function refuse_to_forget();
+
+create view known_changes as
+select application_id, sequence, recorded_at, transaction_id from configuration_revisions
+union all
+select application_id, sequence, recorded_at, transaction_id from trimmed_changes;
+
+create or replace function trim_history() returns trigger language plpgsql
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off as $$
 begin
-    update applications set revision = revision + 1 where id = any(touched);
-    with recorded as (
-        insert into configuration_revisions (
-            configuration_id, revision, sequence, application_id, name, comments, config, action,
-            recorded_at
-        )
-        select
-            created.id, created.revision,
-            place.sequence
-                + row_number() over (partition by created.application_id order by created.name),
-            created.application_id, created.name, created.comments, created.config,
-            recorded_action('create'), place.moment
-        from created join take_places(touched) as place
-            on place.application_id = created.application_id
-        returning configuration_id, application_id, name, sequence
+    with trimmed as (
+        delete from configuration_revisions as outdated using recorded
+        where outdated.configuration_id = recorded.configuration_id
+        and outdated.revision <= recorded.revision
+            - current_setting('config_service.history_keep_revisions')::bigint
+        returning outdated.*
     )
+    insert into trimmed_changes (application_id, sequence, recorded_at, transaction_id)
+    select application_id, sequence, recorded_at, transaction_id from trimmed;
+    return null;
+end
+$$;
+
+-- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
+-- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
+-- Most updates rename nothing: `config_service.renames` spares them to look.
+create function record_names() returns trigger language plpgsql
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off as $$
+begin
+    if current_setting('config_service.renames', true) is distinct from 'on'
+        and not exists (select from recorded where recorded.action <> 'update')
+    then
+        return null;
+    end if;
+    update configuration_names as named set until = recorded.sequence from recorded
+    where named.configuration_id = recorded.configuration_id
+    and named.until = 9223372036854775807
+    and (recorded.action = 'delete' or recorded.name <> named.name);
     insert into configuration_names (configuration_id, application_id, name, since)
     select recorded.configuration_id, recorded.application_id, recorded.name, recorded.sequence
-    from recorded;
+    from recorded
+    where recorded.action <> 'delete' and not exists (
+        select from configuration_names as named
+        where named.configuration_id = recorded.configuration_id
+        and named.until = 9223372036854775807
+    );
     return null;
 end
 $$;
 
-create or replace function record_update() returns trigger language plpgsql
-set enable_nestloop = off as $$
-declare
-    touched text[] := array(select distinct application_id from updated order by application_id);
-    change record;
+create trigger configuration_revisions_name after insert on configuration_revisions
+    referencing new table as recorded for each statement execute function record_names();
+
+create function announce_rename() returns trigger language plpgsql as $$
 begin
-    insert into configuration_revisions (
-        configuration_id, revision, sequence, application_id, name, comments, config, action,
-        recorded_at
-    )
+    perform set_config('config_service.renames', 'on', true);
+    return null;
+end
+$$;
+
+-- Row by row, and so before the statement is recorded.
+create trigger configurations_announce_rename after update of name on configurations
+    for each row when (new.name <> old.name) execute function announce_rename();
+
+-- The names until now; changes wait since the trigger was made, so that none escapes both. What was
+-- trimmed counts as of the same name as the first revision that is left, so that it is missed where
+-- it is asked for.
+insert into configuration_names (configuration_id, application_id, name, since, until)
+select turn.configuration_id, turn.application_id, turn.name, turn.since, turn.until
+from (
     select
-        updated.id, updated.revision,
-        place.sequence
-            + row_number() over (partition by updated.application_id order by updated.name),
-        updated.application_id, updated.name, updated.comments, updated.config,
-        recorded_action('update'), place.moment
-    from updated
-    join replaced on replaced.id = updated.id and replaced.revision < updated.revision
-    join take_places(touched) as place on place.application_id = updated.application_id;
-    for change in
-        select updated.id, updated.revision from updated
-        join replaced on replaced.id = updated.id and replaced.revision < updated.revision
-        where replaced.name <> updated.name
-    loop
-        perform record_name(change.id, change.revision);
-    end loop;
-    return null;
-end
-$$;
-
--- The name that a configuration has with this revision ends the one before it; one that is deleted
--- has none.
-create function record_name(configuration text, given bigint) returns void language plpgsql as $$
-declare
-    change configuration_revisions;
-begin
-    select * into change from configuration_revisions as recorded
-    where recorded.configuration_id = configuration and recorded.revision = given;
-    update configuration_names set until = change.sequence
-    where configuration_id = configuration and until = 9223372036854775807;
-    insert into configuration_names (configuration_id, application_id, name, since)
-    values (configuration, change.application_id, change.name, change.sequence);
-end
-$$;
-
-create or replace function record_delete() returns trigger language plpgsql as $$
-declare
-    touched text[] := array(select distinct application_id from deleted order by application_id);
-begin
-    update applications set revision = revision + 1 where id = any(touched);
-    with recorded as (
-        insert into configuration_revisions (
-            configuration_id, revision, sequence, application_id, name, comments, config, action,
-            recorded_at
-        )
+        given.configuration_id, given.application_id, given.name,
+        case when given.is_trimmed then 0 else given.sequence end as since,
+        case
+            when given.is_deleted then given.sequence
+            else coalesce(
+                lead(given.sequence) over (
+                    partition by given.configuration_id order by given.revision
+                ),
+                9223372036854775807
+            )
+        end as until
+    from (
         select
-            deleted.id, deleted.revision + 1,
-            place.sequence
-                + row_number() over (partition by deleted.application_id order by deleted.name),
-            deleted.application_id, deleted.name, deleted.comments, deleted.config,
-            'delete', place.moment
-        from deleted join take_places(touched) as place
-            on place.application_id = deleted.application_id
-        returning configuration_id, sequence
-    )
-    update configuration_names set until = recorded.sequence from recorded
-    where configuration_names.configuration_id = recorded.configuration_id
-    and configuration_names.until = 9223372036854775807;
-    return null;
-end
-$$;
+            configuration_id, application_id, name, sequence, revision,
+            action = 'delete' as is_deleted,
+            revision > 1 and lag(revision) over own is null as is_trimmed,
+            name is distinct from lag(name) over own
+                or (action = 'delete') is distinct from (lag(action) over own = 'delete') as is_turn
+        from configuration_revisions
+        window own as (partition by configuration_id order by revision)
+    ) as given
+    where given.is_turn
+) as turn
+where turn.since < turn.until;
 
--- As before; while `config_service.frees_names` is on, a name is only given up for another one.
+-- As before; while `config_service.frees_names` is on, an update is a step of a larger change.
 create or replace function number_revision() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
@@ -176,23 +163,36 @@ begin
 end
 $$;
 
--- The first step of `change_content` where it restores: names may be exchanged, and a name that
--- comes back may be another's now. What is to go is deleted, and what gets another name gives up
--- the one that it has; a unique constraint looks at each row by itself.
-create function free_names(present configurations[], targets configuration_answer[]) returns void
+-- A step of `change_content` where it restores: names may be exchanged, and one that comes back may be
+-- another's now. What is to go is deleted, and what gets another name gives up the one that it has; a
+-- unique constraint looks at each row by itself. Returns how many it has then created.
+create function exchange_names(
+    present configurations[], targets configuration_answer[], large text[]
+) returns bigint
 language plpgsql as $$
+declare
+    created bigint;
 begin
     delete from configurations where id = any(array(
         select one.id from unnest(present) as one
         where not exists (select from unnest(targets) as target where target.id = one.id)
     ));
     perform set_config('config_service.frees_names', 'on', true);
-    update configurations set name = gen_random_uuid()
+    -- Without its document, because together with the longer name that might be too large.
+    update configurations set name = gen_random_uuid(), config = '{}'
         from unnest(targets) as target
         where configurations.id = target.id and configurations.name <> target.name
         -- A trick of the planner: without it the configurations of all applications are read.
         and configurations.id = any(array(select one.id from unnest(targets) as one));
     perform set_config('config_service.frees_names', '', true);
+    insert into configurations (id, application_id, name, comments, config)
+        select target.* from unnest(targets) as target
+        where target.name <> all(large)
+        and not exists (select from unnest(present) as one where one.id = target.id)
+        and exists (select from unnest(present) as one where one.name = target.name)
+        order by target.name;
+    get diagnostics created = row_count;
+    return created;
 end
 $$;
 
@@ -201,35 +201,45 @@ $$;
 create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
 language plpgsql stable as $$
 declare
-    last configuration_revisions;
+    own known_changes;
+    next known_changes;  -- the first that does not count
 begin
-    if moment > clock_timestamp() then
-        return null;
-    elsif moment is not null then
-        select * into last from configuration_revisions as change
-        where change.application_id = application and change.recorded_at <= moment
-        order by change.recorded_at desc, change.sequence desc limit 1;
-        if end_of_transaction(application, last.sequence) > last.sequence then
-            -- The rest of its transaction came later: it is the one before.
-            select * into last from configuration_revisions as change
-            where change.application_id = application and change.sequence < last.sequence
-            and (change.transaction_id = last.transaction_id) is not true
-            order by change.sequence desc limit 1;
-        end if;
-        return coalesce(last.sequence, 0);
-    elsif given > (
+    if moment > clock_timestamp() or given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
         where change.application_id = application
     ) then
         return null;
+    elsif moment is not null then
+        select * into next from known_changes as change
+        where change.application_id = application and change.recorded_at > moment
+        order by change.recorded_at, change.sequence limit 1;
+        -- In a history from before times were in order, it may not be the first that was later.
+        loop
+            select * into own from known_changes as change
+            where change.application_id = application
+            and change.sequence < coalesce(next.sequence, 9223372036854775807)
+            order by change.sequence desc limit 1;
+            exit when own.sequence is null or own.recorded_at <= moment;
+            next := own;
+        end loop;
+    else
+        select * into own from known_changes as change
+        where change.application_id = application and change.sequence <= given
+        order by change.sequence desc limit 1;
+        -- The changes of a transaction follow each other.
+        select * into next from known_changes as change
+        where change.application_id = application and change.sequence > given
+        and (change.transaction_id = own.transaction_id) is not true
+        order by change.sequence limit 1;
     end if;
-    select * into last from configuration_revisions as change
-    where change.application_id = application and change.sequence <= given
-    order by change.sequence desc limit 1;
-    return case
-        when last.sequence is null then 0
-        else end_of_transaction(application, last.sequence)
-    end;
+    return coalesce((
+        select change.sequence from known_changes as change
+        where change.application_id = application
+        and change.sequence < coalesce(next.sequence, 9223372036854775807)
+        -- Nor does what its transaction did before.
+        and (change.transaction_id = next.transaction_id) is not true
+        order by change.sequence desc limit 1
+    ), 0);
 end
 $$;
 
@@ -301,24 +311,21 @@ create function rollback_content(
 language plpgsql as $$
 declare
     point bigint := point_in_time(application, given, null);
+    wanted wanted_configuration[] := array(
+        select row(was.id, was.name, false, true, was.comments, was.config, null)
+            ::wanted_configuration
+        from configurations_at(application, point) as was
+    );
 begin
     if point is null then
         obstacle := 'future';
-    elsif exists (select from configurations_at(application, point) as was where was.id is null) then
+    elsif exists (select from unnest(wanted) as item where item.id is null) then
         obstacle := 'trimmed';
     else
         perform set_config('config_service.action', 'rollback', true);
         select changed.previous, changed.sequence, changed.body
         into previous, sequence, body
-        from change_content(
-            application,
-            array(
-                select row(was.id, was.name, false, true, was.comments, was.config, null)
-                    ::wanted_configuration
-                from configurations_at(application, point) as was
-            ),
-            'restore', sequences, deletions
-        ) as changed;
+        from change_content(application, wanted, 'restore', sequences, deletions) as changed;
     end if;
 end
 $$;

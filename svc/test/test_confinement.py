@@ -38,6 +38,7 @@ class Target(NamedTuple):
 def tries(at: Target) -> dict[str, list[Try]]:
     """How to get at an application through each operation."""
     merge_patch = {"Content-Type": "application/merge-patch+json"}
+    replaced: list[tuple[dict[str, Any], int]] = [({}, 1), ({"production": {"config": {}}}, 0)]
     by_name = {"application": at.name, "name": "production"}
     return {
         "create_application": [{"json": {"name": "new"}}],
@@ -51,24 +52,34 @@ def tries(at: Target) -> dict[str, list[Try]]:
             {"params": {"application_id": at.application}},
             {"params": {"name": "production"}},
         ],
-        "get_configuration": [{}],
+        "get_configuration": [{}, {"params": {"at": 1}}],
         "replace_configuration": [{"json": {"name": "new", "config": {}}}],
         "patch_configuration": [{"content": '{"name": "new"}', "headers": merge_patch}],
         "delete_configuration": [{}],
-        "list_revisions": [{}],
+        "list_revisions": [{}, {"params": {"path": "/a"}}],
         "get_revision": [{}],
-        "diff_revisions": [{"params": {"from": 1, "to": 2}}],
+        "diff_revisions": [{}, {"params": {"from": 1, "to": 2}}],
         "rollback_configuration": [{"json": {"revision": 1}}],
-        "get_config": [{"params": by_name}, {"params": by_name | {"explain": "true"}}],
-        "list_changes": [{}],
-        "get_content": [{}],
+        "get_config": [
+            {"params": by_name},
+            {"params": by_name | {"explain": "true"}},
+            {"params": by_name | {"at": 1}},
+        ],
+        "get_content": [{}, {"params": {"at": 1}}],
         "patch_content": [
-            {"content": patch, "headers": merge_patch}
-            for patch in ('{"configurations": {}}', '{"configurations": {"production": null}}')
+            {"content": f'{{"configurations": {patch}}}', "headers": merge_patch}
+            for patch in ("{}", '{"new": {}}', '{"production": null}')
         ],
         "replace_content": [
-            {"json": {"configurations": {}}, "params": {"deletes": 1}, "headers": {"If-Match": "*"}}
+            {
+                "json": {"configurations": items},
+                "params": {"deletes": deletes},
+                "headers": {"If-Match": "*"},
+            }
+            for items, deletes in replaced
         ],
+        "rollback_content": [{"json": {"sequence": 1}, "headers": {"If-Match": "*"}}],
+        "list_changes": [{}],
         "get_health": [{}],
         "get_readiness": [{}],
     }
@@ -131,3 +142,48 @@ def test_a_confined_token_gets_nothing_of_another_application(
     # The same does reach the other application where the token may.
     for one in tries(other)[operation]:
         assert ask(guard, ANYBODY, operation, other, one).is_success
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "configurations/{configuration}?at=2",
+        "configurations/{configuration}?at=99",
+        "configurations/{configuration}?at=2999-01-01T00:00:00Z",
+        "configurations/{configuration}/revisions?path=/a",
+        "configurations/{configuration}/revisions/1",
+        "configurations/{configuration}/diff?from=1&to=2",
+        "configurations/{configuration}/diff?from=1&to=1&other={own}",
+        "configurations/{own}/diff?from=1&to=1&other={configuration}",
+        "configurations/{own}/diff?other={configuration}",
+        "applications/{application}/content?at=2",
+        "applications/{application}/content?at=99",
+        "config?application={name}&name=production&at=2",
+        "config?application={name}&name=production&at=99",
+    ],
+)
+def test_nor_does_it_get_what_was_deleted_there_or_had_another_name(
+    guard: Server, tables: Tables, other: Target, target: str
+) -> None:
+    [[own]] = tables.rows(
+        "insert into configurations (id, application_id, name, config)"
+        " select %s, id, 'own', '{}' from applications where name = 'own' returning id",
+        new_ulid(),
+    )
+    tables.rows("delete from configurations where id = %s", other.configuration)
+    renamed = other._replace(name=f"renamed-{CANARY}")
+    tables.rows("update applications set name = %s where id = %s", renamed.name, other.application)
+    nowhere = Target(new_ulid(), new_ulid(), "nowhere")
+
+    def ask_as(token: str, at: Target) -> httpx.Response:
+        path = target.format(own=own, **at._asdict())
+        return guard.client.get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
+
+    def told(answer: httpx.Response, at: Target) -> tuple[int, str]:
+        return answer.status_code, answer.text.replace(at.name, "")
+
+    refused = ask_as(CONFINED, renamed)
+    assert told(refused, renamed) == told(ask_as(CONFINED, nowhere), nowhere)
+    assert refused.status_code == 404
+    # Who may see it is told more.
+    assert told(ask_as(ANYBODY, renamed), renamed) != told(refused, renamed) or "diff" in target

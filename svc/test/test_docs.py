@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from config import Settings
 from conftest import HERE, Server
+from postgres.connections import connecting
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
-TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT = (
+TOUR, PIPELINES, INCIDENT, PROGRAMS, OPERATIONS, DEVELOPMENT = (
     HERE / "docs" / f"{name}.md"
-    for name in ("tour", "pipelines", "programs", "operations", "development")
+    for name in ("tour", "pipelines", "incident", "programs", "operations", "development")
 )
-PAGES = [README, TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT]
+PAGES = [README, TOUR, PIPELINES, INCIDENT, PROGRAMS, OPERATIONS, DEVELOPMENT]
 
 # The folders of svc. What begins with one of them, or with svc itself, is a path.
 ROOMS = ["features", "wire", "postgres", "edge", "dev", "test", "docs", "migrations"]
@@ -138,7 +140,7 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("page", [README, TOUR, PIPELINES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, TOUR, PIPELINES, INCIDENT], ids=lambda page: page.name)
 @pytest.mark.usefixtures("db")
 def test_each_command_of_a_tour_prints_what_the_page_shows(
     server: Server, bash: Callable[[str], str], page: Path, tmp_path: Path
@@ -223,3 +225,10 @@ def test_the_metrics_of_the_page_are_those_of_the_service(server: Server) -> Non
     table = OPERATIONS.read_text().partition("| metric | type |")[2].partition("\n\n")[0]
     written = re.findall(r"^\| `(\w+)` \| (\w+) \|", table, re.MULTILINE)
     assert sorted(written) == sorted(re.findall(r"^# TYPE (\w+) (\w+)$", scraped, re.MULTILINE))
+
+
+def test_behind_pgbouncer_the_role_carries_all_that_the_service_would_send() -> None:
+    connect = connecting(Settings.model_construct(), "", "", statement=0.9, lock=0.9)
+    sent = re.findall(r"-c ([\w.]+)=", connect.keywords["options"])
+    carried = re.findall(r"^alter role config_service set ([\w.]+) =", OPERATIONS.read_text(), re.M)
+    assert sorted(carried) == sorted(sent)

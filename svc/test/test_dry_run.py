@@ -162,6 +162,19 @@ TRIES: dict[str, list[Try]] = {
         Try(413, _whole(f'{{"eu": {{"config": {{"a": {LONG}}}}}}}'), headers=ANY),
         Try(428, EQUAL),
     ],
+    "rollback_content": [
+        Try(200, '{"sequence": 7}', headers=ANY),
+        Try(200, '{"sequence": 4}', headers=ANY, query="&deletes=1"),
+        Try(200, '{"sequence": 0}', headers=ANY, query="&deletes=4"),
+        Try(200, '{"sequence": 8}', headers=ANY),
+        Try(200, '{"sequence": 0}', EMPTY, ANY),
+        Try(400, '{"sequence": 9000}', headers=ANY),
+        Try(404, '{"sequence": 0}', NOWHERE, ANY),
+        Try(409, '{"sequence": 0}', headers=ANY, query="&deletes=1"),
+        Try(412, '{"sequence": 4}', headers=OTHER),
+        Try(413, f'{{"sequence": {"1" * 2**20}}}', headers=ANY),
+        Try(428, '{"sequence": 4}'),
+    ],
 }
 ALL = [(operation, one) for operation, tries in TRIES.items() for one in tries]
 # What is tried again with the ETag of the dry run.
@@ -191,7 +204,8 @@ def guard(dsn: str) -> Iterator[Server]:
 @pytest.fixture
 def world(tables: Tables) -> Tables:
     """Two applications, one of them with configurations and their history."""
-    tables.rows(WORLD)
+    for statement in WORLD.strip().removesuffix(";").split(";"):
+        tables.rows(statement)
     return tables
 
 

@@ -726,6 +726,35 @@ def test_a_diff_turns_one_of_1000_random_pairs_into_the_other(db: connection) ->
             )
 
 
+MANY, LONG = 50_000, "k" * 30_000
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "path"),
+    [
+        ({"list": list(range(MANY))}, {"list": list(range(1, MANY))}, "/list"),
+        ({LONG: [0] * MANY}, {LONG: [1] * MANY}, f"/{LONG}"),
+        ({}, {str(n): n for n in range(MANY)}, ""),
+        ({"list": list(range(MANY))}, {"list": [*range(MANY - 1), "last"]}, f"/list/{MANY - 1}"),
+    ],
+    ids=["a shifted list", "a long path", "a new object", "one element"],
+)
+def test_what_differs_almost_everywhere_is_replaced_whole(
+    db: connection, source: dict[str, Any], target: dict[str, Any], path: str
+) -> None:
+    with db.cursor() as cursor:
+        cursor.execute(
+            "select jsonb_agg(o) from json_patch(%s, %s) as o",
+            (json.dumps(source), json.dumps(target)),
+        )
+        [([operation],)] = cursor.fetchall()
+    assert (operation["op"], operation["path"]) == ("replace", path)
+    if path:
+        assert apply(source, [operation]) == target
+    else:
+        assert operation["value"] == target
+
+
 def test_the_diff_of_two_revisions_is_a_json_patch(editor: Editor) -> None:
     editor.put('{"a": 1.0, "list": [1, 2, 3], "k/~": null}')
     editor.put('{"list": [1, 5]}', name="renamed")
@@ -742,5 +771,5 @@ def test_the_diff_of_two_revisions_is_a_json_patch(editor: Editor) -> None:
     editor.delete()
     assert editor.api.get(f"{editor.path}/diff?from=3&to=4").json() == []
     assert editor.api.get(f"{editor.path}/diff?from=1&to=9").status_code == 404
-    for query in ["from=1", "from=0&to=1", "from=x&to=1", "from=1&to=2&to=3"]:
+    for query in ["from=0&to=1", "from=x&to=1", "from=1&to=2&to=3"]:
         assert editor.api.get(f"{editor.path}/diff?{query}").status_code == 400

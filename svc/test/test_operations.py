@@ -82,7 +82,7 @@ def test_the_service_works_with_the_rights_of_its_role(service_dsn: str) -> None
             server.client.request(
                 *(method, path),
                 content=content,
-                headers={"Content-Type": f"application/{kind}"} if content else {},
+                headers={"Content-Type": f"application/{kind}", "If-Match": "*"} if content else {},
             )
         )
         return answers[-1]
@@ -104,8 +104,10 @@ def test_the_service_works_with_the_rights_of_its_role(service_dsn: str) -> None
     ask("GET", f"{path}/revisions")
     many = {"configurations": {"production": {"config": {"a": 4}}, "created": {}, "absent": None}}
     ask("PATCH", f"{application}/content?note=Both", many, "merge-patch+json")
-    ask("GET", f"{application}/content")
+    sequence = ask("GET", f"{application}/content").json()["sequence"]
     ask("DELETE", path)
+    ask("GET", f"{application}/content?at={sequence}")
+    ask("POST", f"{application}/rollback", {"sequence": sequence})
     ask("DELETE", application)
     ask("GET", "/health/ready")
     operations = server.client.get("/openapi.json").json()["paths"]

@@ -239,10 +239,8 @@ class RequestModel(BaseModel):
 
 
 def _in_batches(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    if not isinstance(value, dict):
-        return handler(value)
     valid = dict[str, Any]()
-    for batch in batched(value.items(), 100, strict=False):
+    for batch in batched(_object(value).items(), 100, strict=False):
         valid |= handler(dict(batch))
     return valid
 

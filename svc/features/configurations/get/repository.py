@@ -35,13 +35,13 @@ _GET = """
 _GET_AT = """
     with owner as (
         -- By its history, because it may have been deleted.
-        select applications.id from configuration_revisions
-        join applications on applications.id = configuration_revisions.application_id
-        where configuration_revisions.configuration_id = %(id)s
-        and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
-        order by configuration_revisions.revision limit 1
-    ), point as (
-        select point_in_time(owner.id, %(sequence)s, %(time)s) as sequence from owner
+        select application_id as id from configuration_revisions
+        where configuration_id = %(id)s order by revision limit 1
+    ), point as materialized (
+        -- A trick of the planner: otherwise the point is looked up again for each row.
+        select point_in_time(applications.id, %(sequence)s, %(time)s) as sequence
+        from owner join applications on applications.id = owner.id
+        where %(confined_to)s::text is null or applications.id = confinement(%(confined_to)s)
     )
     select
         point.sequence, named.name is not null as was_there,

@@ -118,3 +118,92 @@ def test_a_body_of_medium_size_stays_in_the_batch(
     asked = [(tables.configuration(owner, name, MEDIUM), None) for name in "ab"]
     found = batch(run, monkeypatch, asked)
     assert [json.loads(row["body"])["config"] for row in found] == [json.loads(MEDIUM)] * 2
+
+
+def rename(tables: Tables, configuration: str, name: str) -> None:
+    tables.rows("update configurations set name = %s where id = %s", name, configuration)
+
+
+def at(
+    run: Repositories, id: str, moment: object, confined_to: str | None = None
+) -> tuple[int, str, int]:
+    """The revision, the name, and the sequence that was meant."""
+    caller = {} if confined_to is None else {"confined_to": confined_to}
+    found = run(repository.get_at(id, str(moment)), "", False, **caller)
+    return found["revision"], json.loads(found["body"])["name"], found["sequence"]
+
+
+def test_it_is_as_it_was_with_each_change_of_its_application(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    one = tables.configuration(owner, "a", '{"rate": 1.10}')
+    second = tables.configuration(owner, "b")
+    then = run(repository.get(one))
+    rename(tables, one, "c")
+    rename(tables, second, "a")
+    tables.rows("delete from configurations where id = %s", one)
+    assert [at(run, one, n) for n in range(1, 5)] == [
+        (1, "a", 1),
+        (1, "a", 2),
+        (2, "c", 3),
+        (2, "c", 4),
+    ]
+    assert at(run, second, 4) == (2, "a", 4)
+    assert run(repository.get_at(one, "2"))["body"] == then["body"]
+    for gone in ((one, 0), (one, 5), (second, 1), (NOWHERE, 1)):
+        with pytest.raises(repository.NotFound):
+            at(run, *gone)
+    with pytest.raises(repository.InFuture):
+        at(run, one, 6)
+
+
+def test_a_time_is_that_of_the_last_change_up_to_it(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    one = tables.configuration(owner, "a")
+    rename(tables, one, "b")
+    times = tables.rows(
+        "select rfc3339(recorded_at) from configuration_revisions order by sequence"
+    )
+    assert [at(run, one, time) for (time,) in times] == [(1, "a", 1), (2, "b", 2)]
+    with pytest.raises(repository.NotFound):
+        at(run, one, "2001-01-01T00:00:00Z")
+    with pytest.raises(repository.InFuture):
+        at(run, one, "2999-01-01T00:00:00+15:59")
+
+
+def test_what_history_has_trimmed_is_missed_where_it_was_there(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    tables.configuration(owner, "first")
+    one = tables.configuration(owner, "a")
+    tables.rows("set config_service.history_keep_revisions = 1")
+    rename(tables, one, "b")
+    tables.rows("reset config_service.history_keep_revisions")
+    tables.rows("delete from configurations where id = %s", one)
+    with pytest.raises(repository.NotFound):
+        at(run, one, 1)
+    with pytest.raises(repository.Trimmed):
+        at(run, one, 2)
+    assert at(run, one, 3) == (2, "b", 3)
+    with pytest.raises(repository.NotFound):
+        at(run, one, 4)
+
+
+def test_what_was_is_only_for_who_may_see_the_application_and_as_long_as_that_is_there(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    one = tables.configuration(owner)
+    tables.application("other")
+    tables.rows("delete from configurations")
+    for moment in (1, 9, "2999-01-01T00:00:00Z"):
+        with pytest.raises(repository.NotFound):
+            at(run, one, moment, confined_to="other")
+    tables.rows("update applications set name = 'renamed' where id = %s", owner)
+    assert at(run, one, 1, confined_to="renamed") == (1, "production", 1)
+    tables.rows("delete from applications where id = %s", owner)
+    for moment in (1, 9):
+        with pytest.raises(repository.NotFound):
+            at(run, one, moment)

@@ -143,3 +143,101 @@ def test_a_bad_id_and_a_query_are_refused(client: TestClient, target: str, param
     response = client.get(target)
     assert response.status_code == 400
     assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
+
+
+TIME = "2026-01-02T03:04:05.5+02:00"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the repository was asked for as it was then, which was with change 44."""
+    asked: list[object] = []
+
+    async def get_at(*given: object) -> dict[str, object]:
+        asked.append(given)
+        return {"sequence": 44, "body": BODY}
+
+    monkeypatch.setattr(repository, "get_at", get_at)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("at", "content_location"),
+    [("46", None), ("0", None), (TIME, f"{PATH}?at=44")],
+)
+def test_what_was_has_its_tag_and_for_a_time_the_place_of_the_sequence(
+    client: TestClient, asked: list[object], at: str, content_location: str | None
+) -> None:
+    url = f"{PATH}?at={at.replace('+', '%2B')}"
+    response = client.get(url)
+    assert (response.status_code, response.text) == (200, BODY)
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["ETag"] == '"44"'
+    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert response.headers.get("Content-Location") == content_location
+    assert asked == [(ID, at, settings().max_content_bytes)]
+    known = client.get(url, headers={"If-None-Match": '"44"'})
+    assert (known.status_code, known.content) == (304, b"")
+    assert known.headers.get("Content-Location") == content_location
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "detail"),
+    [
+        (repository.NotFound(), 404, "There is no such application."),
+        (repository.Trimmed(), 410, "History does not have all of this any more."),
+    ],
+)
+def test_what_was_not_there_or_is_not_any_more_is_told(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception,
+    status: int,
+    detail: str,
+) -> None:
+    async def get_at(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(repository, "get_at", get_at)
+    response = client.get(f"{PATH}?at=46")
+    assert (response.status_code, response.json()["detail"]) == (status, detail)
+
+
+def test_the_future_is_a_bad_parameter(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def get_at(*_: object) -> None:
+        raise repository.InFuture
+
+    monkeypatch.setattr(repository, "get_at", get_at)
+    response = client.get(f"{PATH}?at=46")
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["at"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("at=", {}),
+        ("at=now", {}),
+        ("at=2026-01-02T03:04:05+02:00", {}),
+        ("at=1&at=2", {}),
+        ("at=46", {"Prefer": "wait=3"}),
+        ("at=46", {"Prefer": "wait=0", "If-None-Match": '"1"'}),
+    ],
+)
+def test_a_bad_moment_and_a_wait_for_what_was_are_refused(
+    client: TestClient, asked: list[object], query: str, headers: dict[str, str]
+) -> None:
+    response = client.get(f"{PATH}?" + query, headers=headers)
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["at"]
+    assert asked == []
+
+
+def test_what_was_may_be_too_large_for_one_answer(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def get_at(*_: object) -> dict[str, object]:
+        return {"sequence": 44, "body": ""}
+
+    monkeypatch.setattr(repository, "get_at", get_at)
+    assert client.get(f"{PATH}?at=46").status_code == 409

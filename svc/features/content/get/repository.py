@@ -39,7 +39,8 @@ _CONTENT = """
 
 
 _CONTENT_AT = """
-    with point as (
+    with point as materialized (
+        -- A trick of the planner: otherwise the point is looked up again for each row.
         select
             applications.id,
             point_in_time(applications.id, %(sequence)s, %(time)s) as sequence

@@ -118,3 +118,95 @@ def test_what_is_not_there_or_not_the_callers_is_not_found(
     with pytest.raises(repository.NotFound):
         run(repository.get(owner, ENOUGH), confined_to="other")
     assert run(repository.get(owner, ENOUGH), confined_to="billing")["sequence"] == 1
+
+
+def at(run: Repositories, id: str, moment: object, confined_to: str | None = None) -> str:
+    """The body; the sequence that was meant stands in it."""
+    caller = {} if confined_to is None else {"confined_to": confined_to}
+    found = run(repository.get_at(id, str(moment), ENOUGH), "", False, **caller)
+    assert json.loads(found["body"])["sequence"] == found["sequence"]
+    body: str = found["body"]
+    return body
+
+
+def test_it_is_as_it_was_with_each_change_and_at_its_time(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    states = [run(repository.get(owner, ENOUGH))["body"]]
+    for change in (
+        "insert into configurations (id, application_id, name, config)"
+        " select n || repeat('0', 25), id, 'c' || n, '{\"rate\": 1.10}'"
+        " from applications cross join generate_series(1, 3) as n",
+        "update configurations set comments = 'it''s ours' where name = 'c1'",
+        "update configurations set name = 'ü' where name = 'c2'",
+        "delete from configurations where name = 'c1'",
+        "update configurations set name = 'c1' where name = 'c3'",
+        "insert into configurations (id, application_id, name, config)"
+        " select '1' || repeat('0', 25), id, 'c3', '{}' from applications",
+        "delete from configurations",
+    ):
+        tables.rows(change)
+        states.append(run(repository.get(owner, ENOUGH))["body"])
+    sequences = [json.loads(state)["sequence"] for state in states]
+    assert sequences == [0, 3, 4, 5, 6, 7, 8, 11]
+    for sequence in range(12):
+        expected = next(state for state in states if json.loads(state)["sequence"] >= sequence)
+        assert at(run, owner, sequence) == expected
+    times = tables.rows(
+        "select rfc3339(max(recorded_at)) from configuration_revisions"
+        " group by transaction_id order by max(sequence)"
+    )
+    assert [at(run, owner, time) for (time,) in times] == states[1:]
+    assert at(run, owner, "2001-01-01T00:00:00Z") == states[0]
+
+
+def test_the_future_is_refused(run: Repositories, tables: Tables) -> None:
+    owner = tables.application()
+    for moment in (1, 10**18 - 1, "2999-01-01T00:00:00Z"):
+        with pytest.raises(repository.InFuture):
+            at(run, owner, moment)
+
+
+def test_what_was_as_large_as_it_may_be_is_there_and_a_byte_more_is_left_out(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    for name in ("ü", "two"):
+        tables.configuration(owner, name, LARGE)
+    tables.rows("delete from configurations")
+    body = at(run, owner, 2)
+    size = len(body.encode())
+    assert run(repository.get_at(owner, "2", size))["body"] == body
+    assert run(repository.get_at(owner, "2", size - 1))["body"] == ""
+
+
+def test_what_history_has_trimmed_is_missed_and_nothing_else_is(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    tables.configuration(owner, "a")
+    tables.configuration(owner, "b")
+    tables.rows("set config_service.history_keep_revisions = 1")
+    for change in ("set comments = 'x'", "set name = 'c'"):
+        tables.rows(f"update configurations {change} where name = 'b'")
+    tables.rows("reset config_service.history_keep_revisions")
+    assert '"configurations":{}' in at(run, owner, 0)
+    assert '"a":' in at(run, owner, 1)
+    for sequence in (2, 3):
+        with pytest.raises(repository.Trimmed):
+            at(run, owner, sequence)
+    assert at(run, owner, 4) == run(repository.get(owner, ENOUGH))["body"]
+
+
+def test_what_was_is_only_for_who_may_see_the_application(
+    run: Repositories, tables: Tables
+) -> None:
+    owner = tables.application()
+    tables.application("other")
+    for moment in (0, 9, "2999-01-01T00:00:00Z"):
+        with pytest.raises(repository.NotFound):
+            at(run, NOWHERE, moment)
+        with pytest.raises(repository.NotFound):
+            at(run, owner, moment, confined_to="other")
+    assert at(run, owner, 0, confined_to="billing")

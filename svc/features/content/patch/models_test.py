@@ -66,7 +66,7 @@ def test_a_key_is_a_name_that_a_configuration_can_have(name: str) -> None:
 
 @pytest.mark.parametrize("configurations", [None, [], "a"])
 def test_there_are_configurations_and_nothing_beside_them(configurations: object) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="should be a JSON object"):
         given(configurations)
     with pytest.raises(ValidationError, match="configurations\n  Field required"):
         PatchContentRequest.model_validate({})

@@ -195,6 +195,13 @@ def test_documents_that_are_long_to_print_are_too_large_and_nothing_is_done(
     assert content(tables, owner) == before
 
 
+def test_a_document_of_very_many_members_changes_in_time(run: Repositories, owner: str) -> None:
+    for turn in (1, 2):
+        config = json.dumps({f"m{n}": {"turn": turn} for n in range(40_000)})
+        told = run(repository.patch(owner, {A: {"config": config}}, None))
+        assert told["sequence"] == told["previous"] + 1
+
+
 def test_what_is_not_there_or_not_the_callers_is_not_found(
     run: Repositories, tables: Tables, owner: str
 ) -> None:

@@ -22,6 +22,7 @@ router = APIRouter(tags=["content"], route_class=ExactRoute, dependencies=[CHANG
         410: {"description": "History does not have all of it any more"},
         409: {"description": "It would delete another number of configurations than `deletes`"},
         412: {"description": "If-Match names another sequence"},
+        413: {"description": "The body is too large, or a document as it would be given back"},
         428: {"description": "There is no If-Match"},
     },
 )

@@ -160,3 +160,96 @@ def test_a_bad_query_is_refused(
     assert response.status_code == 400
     assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
     assert fake.asked == []
+
+
+TIME = "2026-01-02T03:04:05.5+02:00"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the repository was asked for as it was then, which was with change 44."""
+    asked: list[object] = []
+
+    async def merge_at(*given: object, explain: bool) -> dict[str, object]:
+        asked.append((*given, explain))
+        return {"opaque": "abc", "sequence": 44, "body": '{"rate": 1.10}'}
+
+    monkeypatch.setattr(repository, "merge_at", merge_at)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("at", "content_location"),
+    [("46", None), ("0", None), (TIME, f"{ONE}&at=44")],
+)
+def test_what_was_has_its_tag_and_for_a_time_the_place_of_the_sequence(
+    client: TestClient, asked: list[object], at: str, content_location: str | None
+) -> None:
+    url = f"{ONE}&at={at.replace('+', '%2B')}"
+    response = client.get(url)
+    assert (response.status_code, response.text) == (200, '{"rate": 1.10}')
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["ETag"] == '"abc"'
+    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert response.headers.get("Content-Location") == content_location
+    assert asked == [("billing", ["production"], [], at, False)]
+    known = client.get(url, headers={"If-None-Match": '"abc"'})
+    assert (known.status_code, known.content) == (304, b"")
+    assert known.headers.get("Content-Location") == content_location
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "detail"),
+    [
+        (repository.NoSuchApplication(), 404, "There is no application “billing”."),
+        (
+            repository.NoSuchLayer("eu"),
+            404,
+            "The application has no configuration “eu” at that time.",
+        ),
+        (repository.Trimmed(), 410, "History does not have all of this any more."),
+    ],
+)
+def test_what_was_not_there_or_is_not_any_more_is_told(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception,
+    status: int,
+    detail: str,
+) -> None:
+    async def merge_at(*_: object, explain: bool) -> None:
+        raise refusal
+
+    monkeypatch.setattr(repository, "merge_at", merge_at)
+    response = client.get(f"{ONE}&at=46")
+    assert (response.status_code, response.json()["detail"]) == (status, detail)
+
+
+def test_the_future_is_a_bad_parameter(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def merge_at(*_: object, explain: bool) -> None:
+        raise repository.InFuture
+
+    monkeypatch.setattr(repository, "merge_at", merge_at)
+    response = client.get(f"{ONE}&at=46")
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["at"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("at=", {}),
+        ("at=now", {}),
+        ("at=2026-01-02T03:04:05+02:00", {}),
+        ("at=1&at=2", {}),
+        ("at=46", {"Prefer": "wait=3"}),
+        ("at=46", {"Prefer": "wait=0", "If-None-Match": '"1"'}),
+    ],
+)
+def test_a_bad_moment_and_a_wait_for_what_was_are_refused(
+    client: TestClient, asked: list[object], query: str, headers: dict[str, str]
+) -> None:
+    response = client.get(f"{ONE}&" + query, headers=headers)
+    assert response.status_code == 400
+    assert [error["parameter"] for error in response.json()["errors"]] == ["at"]
+    assert asked == []

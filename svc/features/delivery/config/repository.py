@@ -97,7 +97,8 @@ _AT = """
         select applications.id from applications
         where applications.name = %(application)s
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
-    ), point as (
+    ), point as materialized (
+        -- A trick of the planner: otherwise the point is looked up again for each row.
         select point_in_time(application.id, %(sequence)s, %(time)s) as sequence from application
     ), layers as (
         select

@@ -18,6 +18,7 @@ router = APIRouter(tags=["history"], route_class=ExactRoute, dependencies=[CHANG
         404: {"description": "There is and was no such configuration"},
         409: {"description": "Its application is gone, or its name is taken"},
         412: {"description": "If-Match names another revision"},
+        413: {"description": "The body is too large, or the document as it would be given back"},
         428: {"description": "If-Match is required"},
     },
 )
