@@ -284,7 +284,8 @@ $$;
 
 -- The JSON Pointer that a `$ref` inside a schema stands for (RFC 6901, section 6); null where it is
 -- none, such as `other.json` or `#anchor`.
-create function reference_pointer(reference text) returns text language plpgsql immutable as $$
+create function reference_pointer(reference text) returns text
+language plpgsql immutable strict as $$
 begin
     if reference !~ '^#(/|$)' then
         return null;
@@ -537,13 +538,24 @@ language sql immutable set search_path from current as $$
     whole as materialized (
         select
             jsonb_object_agg(
-                one.pointer, case when one.schema in ('true', '{}') then 0 else one.number end
+                one.pointer,
+                case
+                    when coalesce(target.schema, one.schema) in ('true', '{}') then 0
+                    else coalesce(target.number, one.number)
+                end
             ) as numbers,
             sum(
                 (one.schema ? 'pattern')::integer
                 + (select count(*) from members_of(one.schema -> 'patternProperties'))
             ) > 30 as many_patterns
         from one
+        -- A schema that has no more than a `$ref` is spared a node of its own.
+        left join one as target on target.pointer = reference_pointer(one.schema ->> '$ref')
+            and not exists (
+                select from members_of(one.schema) as member
+                join schema_keywords() as known on known.keyword = member.key
+                where known.kind is not null and member.key <> '$ref'
+            )
     )
     select jsonb_agg(
         prepared_node(one.pointer, one.schema, whole.numbers, whole.many_patterns)
@@ -570,12 +582,6 @@ create function most_steps() returns bigint language sql immutable return 500000
 -- stack bears three times as many.
 create function most_depth() returns integer language sql immutable return 200;
 
-create function refuse_long_check() returns void language plpgsql immutable as $$
-begin
-    raise exception 'the check takes too long' using errcode = 'CS100';
-end
-$$;
-
 -- Most values are done by this, without a call. No node stands for the schema that allows everything.
 create function fits_plainly(value jsonb, node jsonb) returns boolean language sql immutable
 return (node -> 'plain' ? jsonb_typeof(value)) is not false;
@@ -601,53 +607,52 @@ return (count >= fewest::integer) is not false and (count <= most::integer) is n
 
 -- The steps of a match: one for each character where the pattern has its full size.
 create function pattern_steps(value text, pattern jsonb) returns bigint language sql immutable
-return (pattern -> 'steps')::bigint + char_length(value)::bigint * (pattern -> 'size')::bigint / 1000;
+return (pattern -> 'steps')::integer + char_length(value)::bigint * (pattern -> 'size')::integer / 1000;
 
--- The steps beside the one that each value takes: a number may have 131,072 digits.
-create function steps_of_rules(kind text, value jsonb, rules jsonb) returns bigint
-language sql immutable
-return case
-    when kind = 'string' and rules ? 'pattern' then pattern_steps(value #>> '{}', rules -> 'pattern')
-    when kind = 'number' and rules ? 'multipleOf'
+-- The steps that a value takes beside those of what is in it. To hand on a value or a node copies it;
+-- a number may have 131,072 digits.
+create function own_steps(kind text, value jsonb, node jsonb, rules jsonb) returns bigint
+language sql stable  -- as pg_column_size is; otherwise it would not be inlined
+return 1 + (pg_column_size(value) + pg_column_size(node)) / 512 + case
+    when rules is null then 0
+    when kind = 'string' then coalesce(pattern_steps(value #>> '{}', rules -> 'pattern'), 0)
+    when kind = 'array' then jsonb_array_length(value) / 2
+    when kind = 'object' then pg_column_size(value) / 64
+    when rules ? 'multipleOf'
         then char_length(value #>> '{}')::bigint * char_length(rules ->> 'multipleOf') / 1000
-    when kind = 'array' and rules ? 'uniqueItems' then jsonb_array_length(value) / 8
     else 0
 end;
 
 -- The members of an object, each with the number of a schema that it has to fit. Two functions, for
 -- what most schemas say takes half the time.
-create function schemas_of_members(value jsonb, rules jsonb)
+create function schemas_of_members(value jsonb, properties jsonb, others jsonb)
 returns table (key text, value jsonb, schema integer) language sql immutable as $$
-    select
-        member.key, member.value,
-        coalesce(rules -> 'properties' -> member.key, rules -> 'additionalProperties')::integer
+    select member.key, member.value, coalesce(properties -> member.key, others)::integer
     from jsonb_each(schemas_of_members.value) as member
 $$;
 
-create function schemas_by_pattern(value jsonb, rules jsonb)
+create function schemas_by_pattern(value jsonb, properties jsonb, patterns jsonb, others jsonb)
 returns table (key text, value jsonb, schema integer) language sql immutable as $$
     select member.key, member.value, given.schema::integer
     from jsonb_each(schemas_by_pattern.value) as member
     cross join lateral (
         select array(
-            select rules -> 'properties' -> member.key where rules -> 'properties' ? member.key
+            select properties -> member.key where properties ? member.key
             union all
-            select pattern.value -> 'schema' from items_of(rules -> 'patternProperties') as pattern
+            select pattern.value -> 'schema' from items_of(patterns) as pattern
             where member.key ~ (pattern.value ->> 'expression') collate "C"
         ) as schemas
     ) as named
     cross join unnest(
-        case named.schemas
-            when '{}' then array[rules -> 'additionalProperties'] else named.schemas
-        end
+        case named.schemas when '{}' then array[others] else named.schemas end
     ) as given (schema)
 $$;
 
-create function schemas_of_items(value jsonb, rules jsonb)
+create function schemas_of_items(value jsonb, first_ones jsonb, others jsonb)
 returns table (place bigint, value jsonb, schema integer) language sql immutable as $$
     select
         item.place - 1, item.value,
-        coalesce(rules -> 'prefixItems' -> (item.place - 1)::integer, rules -> 'items')::integer
+        coalesce(first_ones -> (item.place - 1)::integer, others)::integer
     from jsonb_array_elements(schemas_of_items.value) with ordinality as item (value, place)
 $$;
 
@@ -656,31 +661,43 @@ create function try_members(
 )
 returns bigint language plpgsql immutable as $$
 declare
+    properties jsonb := rules -> 'properties';
+    patterns jsonb := rules -> 'patternProperties';
+    others jsonb := rules -> 'additionalProperties';
     member jsonb;
     schema integer;
 begin
-    if rules ? 'patternProperties' then
+    if patterns is not null then
         steps := steps + (
             select coalesce(sum(pattern_steps(named.key, pattern.value)), 0)
             from jsonb_object_keys(value) as named (key)
-            cross join items_of(rules -> 'patternProperties') as pattern
+            cross join items_of(patterns) as pattern
         );
         if steps > most_steps() then
-            perform refuse_long_check();
+            return steps;
         end if;
         for member, schema in
-            select of.value, of.schema from schemas_by_pattern(value, rules) as of
+            select of.value, of.schema
+            from schemas_by_pattern(value, properties, patterns, others) as of
             where not fits_plainly(of.value, nodes[of.schema])
         loop
-            steps := try_value(nodes, nodes[schema], member, steps, depth);
+            if jsonb_typeof(member) in ('array', 'object') then
+                steps := try_value(nodes, nodes[schema], member, steps, depth);
+            else
+                steps := try_value(nodes, nodes[schema], member, steps, depth);
+            end if;
             exit when steps < 0;
         end loop;
     else
         for member, schema in
-            select of.value, of.schema from schemas_of_members(value, rules) as of
+            select of.value, of.schema from schemas_of_members(value, properties, others) as of
             where not fits_plainly(of.value, nodes[of.schema])
         loop
-            steps := try_value(nodes, nodes[schema], member, steps, depth);
+            if jsonb_typeof(member) in ('array', 'object') then
+                steps := try_value(nodes, nodes[schema], member, steps, depth);
+            else
+                steps := try_value(nodes, nodes[schema], member, steps, depth);
+            end if;
             exit when steps < 0;
         end loop;
     end if;
@@ -777,10 +794,15 @@ begin
     end if;
     if rules ?| '{prefixItems,items}' then
         for item, schema in
-            select of.value, of.schema from schemas_of_items(value, rules) as of
+            select of.value, of.schema
+            from schemas_of_items(value, rules -> 'prefixItems', rules -> 'items') as of
             where not fits_plainly(of.value, nodes[of.schema])
         loop
-            steps := try_value(nodes, nodes[schema], item, steps, depth);
+            if jsonb_typeof(item) in ('array', 'object') then
+                steps := try_value(nodes, nodes[schema], item, steps, depth);
+            else
+                steps := try_value(nodes, nodes[schema], item, steps, depth);
+            end if;
             exit when steps < 0;
         end loop;
     end if;
@@ -874,26 +896,25 @@ declare
     rules jsonb := node -> kind;
 begin
     if node is null then
-        return steps;
+        return steps + 1;
     end if;
-    -- To hand a value on copies it.
-    steps := steps + 1 + pg_column_size(value) / 512;
-    if rules is not null then
-        steps := steps + steps_of_rules(kind, value, rules);
-    end if;
+    steps := steps + own_steps(kind, value, node, rules);
     if steps > most_steps() or depth > most_depth() then
-        perform refuse_long_check();
+        return greatest(steps, most_steps() + 1);
     end if;
     if not has_type(kind, value, node -> 'any' -> 'type') then
         return -steps;
     end if;
-    if rules is not null then
-        steps := case kind
-            when 'object' then try_object(nodes, rules, value, steps, depth + 1)
-            when 'array' then try_array(nodes, rules, value, steps, depth + 1)
-            when 'string' then case when fits_string(value #>> '{}', rules) then steps else -steps end
-            else case when fits_number(value, rules) then steps else -steps end
-        end;
+    if rules is null then
+        null;
+    elsif kind = 'string' then
+        steps := case when fits_string(value #>> '{}', rules) then steps else -steps end;
+    elsif kind = 'number' then
+        steps := case when fits_number(value, rules) then steps else -steps end;
+    elsif kind = 'array' then
+        steps := try_array(nodes, rules, value, steps, depth + 1);
+    else
+        steps := try_object(nodes, rules, value, steps, depth + 1);
     end if;
     if steps > 0 and node -> 'any' ?| '{const,enum}' then
         if not is_among_values(kind, value, node -> 'any') then
@@ -985,7 +1006,9 @@ returns table (pointer text, value jsonb, schema integer) language sql immutable
     union all
     select pointer_token(of.key), of.value, of.schema
     from schemas_by_pattern(
-        case jsonb_typeof(parts_of.value) when 'object' then parts_of.value end, node -> 'object'
+        case jsonb_typeof(parts_of.value) when 'object' then parts_of.value end,
+        node -> 'object' -> 'properties', node -> 'object' -> 'patternProperties',
+        node -> 'object' -> 'additionalProperties'
     ) as of
     union all
     select '', parts_of.value, dependent.value::integer
@@ -994,7 +1017,8 @@ returns table (pointer text, value jsonb, schema integer) language sql immutable
     union all
     select '/' || of.place, of.value, of.schema
     from schemas_of_items(
-        case jsonb_typeof(parts_of.value) when 'array' then parts_of.value end, node -> 'array'
+        case jsonb_typeof(parts_of.value) when 'array' then parts_of.value end,
+        node -> 'array' -> 'prefixItems', node -> 'array' -> 'items'
     ) as of
 $$;
 
@@ -1025,8 +1049,9 @@ declare
     part record;
     outcome bigint;
     steps bigint := 0;
+    told integer := 0;
 begin
-    while todo <> '{}' loop
+    while todo <> '{}' and told < 20 and steps <= most_steps() loop
         here := todo[1];
         inner_ones := '{}';
         for part in select * from own_rules_of(here.node) loop
@@ -1044,6 +1069,7 @@ begin
                 pointer := here.pointer;
                 detail := demand(part.keyword, part.argument, here.value);
                 return next;
+                told := told + 1;
             end if;
         end loop;
         for part in select * from parts_of(here.node, here.value) as of where of.schema > 0 loop
@@ -1057,10 +1083,11 @@ begin
         end loop;
         todo := inner_ones || todo[2:];
     end loop;
-exception when sqlstate 'CS100' then
-    pointer := here.pointer;
-    detail := 'must fit the schema';
-    return next;
+    if told = 0 then
+        pointer := here.pointer;
+        detail := 'must fit the schema';
+        return next;
+    end if;
 end
 $$;
 
@@ -1071,9 +1098,12 @@ returns table (pointer text, detail text)
 language plpgsql immutable set search_path from current as $$
 declare
     nodes jsonb[] := array(select jsonb_array_elements(prepared));
+    steps bigint := try_value(nodes, nodes[1], document #> '{}', 0, 0);
 begin
-    if try_value(nodes, nodes[1], document #> '{}', 0, 0) < 0 then
-        return query select distinct * from faults_of_misfit(nodes, document) limit 20;
+    if abs(steps) > most_steps() then
+        raise sqlstate 'CS100' using message = 'the check takes too long';
+    elsif steps < 0 then
+        return query select distinct * from faults_of_misfit(nodes, document);
     end if;
 end
 $$;
