@@ -66,6 +66,11 @@ _HEADERS = {
     "TriedETag": ("ETag", "Of a dry run: the state that it would start from.", '"7"'),
     "CurrentETag": ("ETag", "The state as it is now, if there is one.", '"8"'),
     "Location": ("Location", "Where it is.", "/api/v1/applications/01K3Z5W8Q4R7T2V9X6Y1B3C5D7"),
+    "Then": (
+        "Content-Location",
+        "Where `at` is a time: the same request with the sequence that this stands for.",
+        "/api/v1/config?application=billing&name=production&at=46",
+    ),
     "Next": ("Link", "The next page, if there is one.", '</api/v1/x?after=1>; rel="next"'),
     "Cache": ("Cache-Control", "It may be kept, but is asked for each time.", "private, no-cache"),
     "Waited": ("Preference-Applied", "How long it could wait, if it was to.", "wait=30"),
@@ -73,7 +78,7 @@ _HEADERS = {
     "Retry": ("Retry-After", "The seconds after which to try again.", "1"),
     "Scheme": ("WWW-Authenticate", "How to send a token.", "Bearer"),
 }
-_OPTIONAL = {"FirstETag", "TriedETag", "CurrentETag", "Next", "Waited"}
+_OPTIONAL = {"FirstETag", "TriedETag", "CurrentETag", "Then", "Next", "Waited"}
 # Which answers have it: of these statuses, or of any; of operations with one of these traits, or of
 # all. A trait is a method, a parameter that is taken, or the type that is sent. Of two headers with
 # the same name the first counts.
@@ -84,6 +89,7 @@ _SENT = [
     ("TriedETag", "204", "dry_run"),
     ("CurrentETag", "412 428", ""),
     ("Location", "201", ""),
+    ("Then", "200 304", "at"),
     ("Next", "200", "array"),
     ("Cache", "200 304", "if-none-match"),
     ("Waited", "200 304", "prefer"),

@@ -109,7 +109,7 @@ begin
         place.sequence
             + row_number() over (partition by deleted.application_id order by deleted.name),
         deleted.application_id, deleted.name, deleted.comments, deleted.config,
-        recorded_action('delete'), place.moment
+        'delete', place.moment
     from deleted join take_places(touched) as place
         on place.application_id = deleted.application_id;
     return null;

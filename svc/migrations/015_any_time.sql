@@ -1,7 +1,6 @@
 -- The state of an application at any time, and the way back to it.
 
--- Which configuration had which name: with the change `since`, and until the change `until`. What
--- history has trimmed is not known to have had another name before its first revision that is left.
+-- Which configuration had which name: with the change `since`, and until the change `until`.
 create table configuration_names (
     configuration_id text collate "C" not null,
     application_id text collate "C" not null,
@@ -11,28 +10,6 @@ create table configuration_names (
     constraint configuration_names_pkey primary key (configuration_id, since)
 );
 
-insert into configuration_names (configuration_id, application_id, name, since, until)
-select known.configuration_id, known.application_id, known.name, known.since, known.until
-from (
-    select turn.*, coalesce(
-        lead(turn.since) over (partition by turn.configuration_id order by turn.revision),
-        9223372036854775807
-    ) as until
-    from (
-        select
-            configuration_id, application_id, name, action, revision,
-            case
-                when revision > 1 and lag(revision) over own is null then 0 else sequence
-            end as since,
-            name is distinct from lag(name) over own
-                or (action = 'delete') is distinct from (lag(action) over own = 'delete') as is_turn
-        from configuration_revisions
-        window own as (partition by configuration_id order by revision)
-    ) as turn
-    where turn.is_turn
-) as known
-where known.action <> 'delete';
-
 -- Who had a name, and what there was.
 create index configuration_names_application_id_name_since_idx
     on configuration_names (application_id, name, since);
@@ -41,114 +18,70 @@ create index configuration_names_application_id_until_idx
 create trigger configuration_names_keep before truncate on configuration_names
     for each statement execute function refuse_to_forget();
 
--- What a configuration was, and what the last change of an application was at a time.
+-- What a configuration was, and what the first change of an application was after a time.
 create index configuration_revisions_configuration_id_sequence_idx
     on configuration_revisions (configuration_id, sequence);
 create index configuration_revisions_application_id_recorded_at_idx
     on configuration_revisions (application_id, recorded_at, sequence);
 
--- As before, with the names.
-
-create or replace function record_insert() returns trigger language plpgsql as $$
-declare
-    touched text[] := array(select distinct application_id from created order by application_id);
+-- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
+-- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
+create function record_names() returns trigger language plpgsql
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off as $$
 begin
-    update applications set revision = revision + 1 where id = any(touched);
-    with recorded as (
-        insert into configuration_revisions (
-            configuration_id, revision, sequence, application_id, name, comments, config, action,
-            recorded_at
-        )
-        select
-            created.id, created.revision,
-            place.sequence
-                + row_number() over (partition by created.application_id order by created.name),
-            created.application_id, created.name, created.comments, created.config,
-            recorded_action('create'), place.moment
-        from created join take_places(touched) as place
-            on place.application_id = created.application_id
-        returning configuration_id, application_id, name, sequence
-    )
+    update configuration_names as named set until = recorded.sequence from recorded
+    where named.configuration_id = recorded.configuration_id
+    and named.until = 9223372036854775807
+    and (recorded.action = 'delete' or recorded.name <> named.name);
     insert into configuration_names (configuration_id, application_id, name, since)
     select recorded.configuration_id, recorded.application_id, recorded.name, recorded.sequence
-    from recorded;
+    from recorded
+    where recorded.action <> 'delete' and not exists (
+        select from configuration_names as named
+        where named.configuration_id = recorded.configuration_id
+        and named.until = 9223372036854775807
+    );
     return null;
 end
 $$;
 
-create or replace function record_update() returns trigger language plpgsql
-set enable_nestloop = off as $$
-declare
-    touched text[] := array(select distinct application_id from updated order by application_id);
-    change record;
-begin
-    insert into configuration_revisions (
-        configuration_id, revision, sequence, application_id, name, comments, config, action,
-        recorded_at
-    )
+create trigger configuration_revisions_name after insert on configuration_revisions
+    referencing new table as recorded for each statement execute function record_names();
+
+-- The names until now; changes wait since the trigger was made, so that none escapes both. What was
+-- trimmed counts as of the same name as the first revision that is left, so that it is missed where
+-- it is asked for.
+insert into configuration_names (configuration_id, application_id, name, since, until)
+select turn.configuration_id, turn.application_id, turn.name, turn.since, turn.until
+from (
     select
-        updated.id, updated.revision,
-        place.sequence
-            + row_number() over (partition by updated.application_id order by updated.name),
-        updated.application_id, updated.name, updated.comments, updated.config,
-        recorded_action('update'), place.moment
-    from updated
-    join replaced on replaced.id = updated.id and replaced.revision < updated.revision
-    join take_places(touched) as place on place.application_id = updated.application_id;
-    for change in
-        select updated.id, updated.revision from updated
-        join replaced on replaced.id = updated.id and replaced.revision < updated.revision
-        where replaced.name <> updated.name
-    loop
-        perform record_name(change.id, change.revision);
-    end loop;
-    return null;
-end
-$$;
-
--- The name that a configuration has with this revision ends the one before it; one that is deleted
--- has none.
-create function record_name(configuration text, given bigint) returns void language plpgsql as $$
-declare
-    change configuration_revisions;
-begin
-    select * into change from configuration_revisions as recorded
-    where recorded.configuration_id = configuration and recorded.revision = given;
-    update configuration_names set until = change.sequence
-    where configuration_id = configuration and until = 9223372036854775807;
-    insert into configuration_names (configuration_id, application_id, name, since)
-    values (configuration, change.application_id, change.name, change.sequence);
-end
-$$;
-
-create or replace function record_delete() returns trigger language plpgsql as $$
-declare
-    touched text[] := array(select distinct application_id from deleted order by application_id);
-begin
-    update applications set revision = revision + 1 where id = any(touched);
-    with recorded as (
-        insert into configuration_revisions (
-            configuration_id, revision, sequence, application_id, name, comments, config, action,
-            recorded_at
-        )
+        given.configuration_id, given.application_id, given.name,
+        case when given.is_trimmed then 1 else given.sequence end as since,
+        case
+            when given.is_deleted then given.sequence
+            else coalesce(
+                lead(given.sequence) over (
+                    partition by given.configuration_id order by given.revision
+                ),
+                9223372036854775807
+            )
+        end as until
+    from (
         select
-            deleted.id, deleted.revision + 1,
-            place.sequence
-                + row_number() over (partition by deleted.application_id order by deleted.name),
-            deleted.application_id, deleted.name, deleted.comments, deleted.config,
-            'delete', place.moment
-        from deleted join take_places(touched) as place
-            on place.application_id = deleted.application_id
-        returning configuration_id, sequence
-    )
-    update configuration_names set until = recorded.sequence from recorded
-    where configuration_names.configuration_id = recorded.configuration_id
-    and configuration_names.until = 9223372036854775807;
-    return null;
-end
-$$;
+            configuration_id, application_id, name, sequence, revision,
+            action = 'delete' as is_deleted,
+            revision > 1 and lag(revision) over own is null as is_trimmed,
+            name is distinct from lag(name) over own
+                or (action = 'delete') is distinct from (lag(action) over own = 'delete') as is_turn
+        from configuration_revisions
+        window own as (partition by configuration_id order by revision)
+    ) as given
+    where given.is_turn
+) as turn
+where turn.since < turn.until;
 
--- As before; while `config_service.frees_names` is on, a name is only given up for another one.
+-- As before; while `config_service.frees_names` is on, an update is a step of a larger change.
 create or replace function number_revision() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
@@ -187,7 +120,8 @@ begin
         where not exists (select from unnest(targets) as target where target.id = one.id)
     ));
     perform set_config('config_service.frees_names', 'on', true);
-    update configurations set name = gen_random_uuid()
+    -- Without its document, because together with the longer name that might be too large.
+    update configurations set name = gen_random_uuid(), config = '{}'
         from unnest(targets) as target
         where configurations.id = target.id and configurations.name <> target.name
         -- A trick of the planner: without it the configurations of all applications are read.
@@ -196,47 +130,59 @@ begin
 end
 $$;
 
--- The last change of an application that counts at a sequence, or at a time where that is given: the
--- last one of the last transaction up to it. 0 before the first; null where it is in the future.
-create function point_in_time(application text, given bigint, moment timestamptz) returns bigint
+-- The change of an application, `sequence`, whose state counts at a sequence, or at a time where that
+-- is given: the last one of the last transaction up to it, and 0 before the first. Null in the
+-- future. What history has trimmed may count as well: some of the changes behind `sequence`, up to
+-- `lost`. Where none is missing, both are equal, or no change is between them.
+create function point_in_time(
+    application text, given bigint, moment timestamptz, out sequence bigint, out lost bigint
+)
 language plpgsql stable as $$
 declare
-    last configuration_revisions;
+    later configuration_revisions;  -- the first change that does not count
 begin
-    if moment > clock_timestamp() then
-        return null;
-    elsif moment is not null then
-        select * into last from configuration_revisions as change
-        where change.application_id = application and change.recorded_at <= moment
-        order by change.recorded_at desc, change.sequence desc limit 1;
-        if end_of_transaction(application, last.sequence) > last.sequence then
-            -- The rest of its transaction came later: it is the one before.
-            select * into last from configuration_revisions as change
-            where change.application_id = application and change.sequence < last.sequence
-            and (change.transaction_id = last.transaction_id) is not true
-            order by change.sequence desc limit 1;
-        end if;
-        return coalesce(last.sequence, 0);
-    elsif given > (
+    if moment > clock_timestamp() or given > (
         select coalesce(max(change.sequence), 0) from configuration_revisions as change
         where change.application_id = application
     ) then
-        return null;
+        return;
+    elsif given = 0 then
+        sequence := 0;
+        lost := 0;
+        return;
+    elsif given is null then
+        select * into later from configuration_revisions as change
+        where change.application_id = application and change.recorded_at > moment
+        order by change.recorded_at, change.sequence limit 1;
+    else
+        select * into later from configuration_revisions as change
+        where change.application_id = application and change.sequence > given
+        and (change.transaction_id = (
+            select own.transaction_id from configuration_revisions as own
+            where own.application_id = application and own.sequence = given
+        )) is not true
+        order by change.sequence limit 1;
     end if;
-    select * into last from configuration_revisions as change
-    where change.application_id = application and change.sequence <= given
-    order by change.sequence desc limit 1;
-    return case
-        when last.sequence is null then 0
-        else end_of_transaction(application, last.sequence)
-    end;
+    -- Nor does the beginning of its transaction.
+    select coalesce(max(change.sequence), 0) into sequence from configuration_revisions as change
+    where change.application_id = application
+    and (later is null or change.sequence < later.sequence)
+    and (change.transaction_id = later.transaction_id) is not true;
+    if given > sequence and later.transaction_id is not null then
+        -- The change itself is missing: it may have been committed together with the next ones.
+        lost := end_of_transaction(application, later.sequence);
+    else
+        select coalesce(min(change.sequence) - 1, point_in_time.sequence) into lost
+        from configuration_revisions as change
+        where change.application_id = application and change.sequence > point_in_time.sequence;
+    end if;
 end
 $$;
 
--- A configuration as it was with a change of its application; all null where that is gone from
--- history. Whether it was there at all, only `configuration_names` says.
-create function configuration_at(configuration text, given bigint) returns configurations
-language plpgsql stable as $$
+-- A configuration as it was at such a point; all null where history does not tell. Whether it was
+-- there at all, only `configuration_names` says.
+create function configuration_at(configuration text, sequence bigint, lost bigint)
+returns configurations language plpgsql stable as $$
 declare
     was configurations;
 begin
@@ -244,26 +190,33 @@ begin
         change.configuration_id, change.application_id, change.name, change.comments,
         change.config, change.revision
     into was.id, was.application_id, was.name, was.comments, was.config, was.revision
-    from configuration_revisions as change
-    where change.configuration_id = configuration and change.sequence <= given
-    order by change.sequence desc limit 1;
+    from (
+        select * from configuration_revisions as latest
+        where latest.configuration_id = configuration
+        and latest.sequence <= configuration_at.lost
+        order by latest.sequence desc limit 1
+    ) as change
+    where change.sequence <= configuration_at.sequence;
     return was;
 end
 $$;
 
--- All that an application had with one of its changes, as the other function says it.
-create function configurations_at(application text, given bigint) returns setof configurations
-language sql stable as $$
+-- All that an application had at such a point, as the other function says it.
+create function configurations_at(application text, sequence bigint, lost bigint)
+returns setof configurations language sql stable as $$
     select was.* from configuration_names as named
-    cross join lateral configuration_at(named.configuration_id, given) as was
-    where named.application_id = application and named.since <= given and named.until > given
+    cross join lateral configuration_at(
+        named.configuration_id, configurations_at.sequence, configurations_at.lost
+    ) as was
+    where named.application_id = application
+    and named.since <= configurations_at.lost and named.until > configurations_at.sequence
 $$;
 
--- The content that an application had with one of its changes, as `content_body` gives the present.
-create function content_body_at(application text, given bigint, most bigint) returns text
-language plpgsql stable as $$
+-- The content that an application had at such a point, as `content_body` gives the present.
+create function content_body_at(application text, sequence bigint, lost bigint, most bigint)
+returns text language plpgsql stable as $$
 declare
-    head text := '{"sequence":' || given || ',"configurations":{';
+    head text := '{"sequence":' || sequence || ',"configurations":{';
     size bigint := octet_length(head) + 1;
     items text[] := '{}';
     item text;
@@ -272,7 +225,7 @@ begin
         select to_json(was.name)::text || ':' || row_to_json(
             row(was.revision, was.comments, was.config)::content_item
         )::text
-        from configurations_at(application, given) as was
+        from configurations_at(application, sequence, lost) as was
         order by was.name
     loop
         size := size + octet_length(item) + 1;
@@ -300,25 +253,22 @@ create function rollback_content(
 )
 language plpgsql as $$
 declare
-    point bigint := point_in_time(application, given, null);
+    point record := point_in_time(application, given, null);
+    wanted wanted_configuration[] := array(
+        select row(was.id, was.name, false, true, was.comments, was.config, null)
+            ::wanted_configuration
+        from configurations_at(application, point.sequence, point.lost) as was
+    );
 begin
-    if point is null then
+    if point.sequence is null then
         obstacle := 'future';
-    elsif exists (select from configurations_at(application, point) as was where was.id is null) then
+    elsif exists (select from unnest(wanted) as item where item.id is null) then
         obstacle := 'trimmed';
     else
         perform set_config('config_service.action', 'rollback', true);
         select changed.previous, changed.sequence, changed.body
         into previous, sequence, body
-        from change_content(
-            application,
-            array(
-                select row(was.id, was.name, false, true, was.comments, was.config, null)
-                    ::wanted_configuration
-                from configurations_at(application, point) as was
-            ),
-            'restore', sequences, deletions
-        ) as changed;
+        from change_content(application, wanted, 'restore', sequences, deletions) as changed;
     end if;
 end
 $$;

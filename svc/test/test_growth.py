@@ -1,5 +1,6 @@
 """No question to the database touches more of it as the tables grow, and no index is idle."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -89,7 +90,7 @@ def instead_of(how: str) -> Callable[..., Coroutine[Any, Any, Any]]:
 
 def caught(question: Coroutine[Any, Any, Any]) -> Asked:
     with pytest.raises(Asked) as asked:
-        question.send(None)
+        asyncio.run(question)
     return asked.value
 
 

@@ -1,7 +1,7 @@
 """Where things are: the targets of `Location` and `Link`, relative to the host (RFC 3986 §4.2)."""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Request
 
@@ -21,6 +21,6 @@ def next_link(request: Request, path: str, /, **query: Any) -> str:
 def at_sequence(request: Request, sequence: int) -> str:
     """The `Content-Location` of what was asked for as it was at a time: the same request with the
     sequence in its place."""
-    query = parse_qsl(request.url.query, keep_blank_values=True)
+    query = request.query_params.multi_items()
     given = [(name, sequence if name == "at" else value) for name, value in query]
     return f"{location(request, request.scope['path'])}?{urlencode(given)}"

@@ -1,7 +1,7 @@
 """A point in the history of an application: a sequence, or a time (RFC 3339)."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -15,6 +15,11 @@ _TIME = (
 )
 
 
+def _in_utc(time: str) -> datetime:
+    # PostgreSQL knows offsets up to 15:59 only.
+    return datetime.fromisoformat(time).astimezone(UTC)
+
+
 def _moment(text: str | None) -> str | None:
     if text is None or re.fullmatch(_SEQUENCE, text):
         return text
@@ -23,8 +28,8 @@ def _moment(text: str | None) -> str | None:
     try:
         if not re.fullmatch(_TIME, text):
             raise ValueError
-        datetime.fromisoformat(text)
-    except ValueError:
+        _in_utc(text)
+    except (ValueError, OverflowError):
         raise PydanticCustomError(
             "moment", "Input should be a sequence, or a time such as 2026-01-02T03:04:05Z"
         ) from None
@@ -50,4 +55,6 @@ def is_time(at: str) -> bool:
 
 def point(at: str) -> dict[str, Any]:
     """The values `sequence` and `time` of a statement, one of which is None."""
-    return {"sequence": None, "time": at} if is_time(at) else {"sequence": int(at), "time": None}
+    if is_time(at):
+        return {"sequence": None, "time": _in_utc(at)}
+    return {"sequence": int(at), "time": None}

@@ -5,7 +5,17 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from wire.documents import ObjectText
-from wire.types import Comments, ConfigDocument, Name, Omissible, RequestModel, Ulid, new_ulid
+from wire.types import (
+    Comments,
+    ConfigDocument,
+    Name,
+    Omissible,
+    Pointer,
+    RequestModel,
+    Ulid,
+    new_ulid,
+    tokens,
+)
 
 ID = "01K3Z5W8Q4R7T2V9X6Y1B3C5D7"
 
@@ -13,6 +23,7 @@ a_ulid: TypeAdapter[str] = TypeAdapter(Ulid)
 a_name: TypeAdapter[str] = TypeAdapter(Name)
 comments: TypeAdapter[str] = TypeAdapter(Comments)
 document: TypeAdapter[str] = TypeAdapter(ConfigDocument)
+pointer: TypeAdapter[str] = TypeAdapter(Pointer)
 
 
 def takes(adapter: TypeAdapter[str], value: object) -> bool:
@@ -133,3 +144,35 @@ def test_a_member_that_may_be_left_out_is_refused_as_its_type_says_null_included
         assert [error["loc"] for error in raised.value.errors()] == [(member,)]
     schema = TypeAdapter(Sent).json_schema()["properties"][member]
     assert schema["type"] == {"name": "string", "names": "array"}[member]
+
+
+# RFC 6901, section 5, and what would be unescaped twice.
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("/", [""]),
+        ("//", ["", ""]),
+        ("/foo", ["foo"]),
+        ("/foo/0", ["foo", "0"]),
+        ("/a~1b", ["a/b"]),
+        ("/m~0n", ["m~n"]),
+        ("/~01", ["~1"]),
+        ("/~10", ["/0"]),
+        ('/c%d/e^f/g|h/i\\j/k"l/ /é\n', ["c%d", "e^f", "g|h", "i\\j", 'k"l', " ", "é\n"]),
+    ],
+)
+def test_a_pointer_is_made_of_tokens(text: str, parts: list[str]) -> None:
+    assert pointer.validate_python(text) == text
+    assert tokens(text) == parts
+
+
+@pytest.mark.parametrize("value", ["a", "a/b", "#/a", "/a~", "/~2", "/a\0", " /a", "\n"])
+def test_what_is_no_pointer_is_refused(value: str) -> None:
+    assert not takes(pointer, value)
+    assert not re.fullmatch(pointer.json_schema()["pattern"], value)
+
+
+def test_a_pointer_is_read_in_time_that_grows_with_its_length() -> None:
+    assert takes(pointer, "/a~0" * 20_000)
+    assert not takes(pointer, "/a~0" * 20_000 + "~")

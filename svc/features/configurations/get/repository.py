@@ -41,7 +41,8 @@ _GET_AT = """
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
         order by configuration_revisions.revision limit 1
     ), point as (
-        select point_in_time(owner.id, %(sequence)s, %(time)s) as sequence from owner
+        select point_in_time.*
+        from owner cross join lateral point_in_time(owner.id, %(sequence)s, %(time)s)
     )
     select
         point.sequence, named.name is not null as was_there,
@@ -49,8 +50,10 @@ _GET_AT = """
     from point
     left join configuration_names as named
         on named.configuration_id = %(id)s
-        and named.since <= point.sequence and named.until > point.sequence
-    left join lateral configuration_at(named.configuration_id, point.sequence) as was on true
+        and named.since <= point.lost and named.until > point.sequence
+    left join lateral configuration_at(
+        named.configuration_id, point.sequence, point.lost
+    ) as was on true
 """
 
 

@@ -40,19 +40,20 @@ _CONTENT = """
 
 _CONTENT_AT = """
     with point as (
-        select
-            applications.id,
-            point_in_time(applications.id, %(sequence)s, %(time)s) as sequence
-        from applications
+        select applications.id, point_in_time.* from applications
+        cross join lateral point_in_time(applications.id, %(sequence)s, %(time)s)
         where applications.id = %(id)s
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
     )
     select
         point.sequence,
         exists (
-            select from configurations_at(point.id, point.sequence) as was where was.id is null
+            select from configurations_at(point.id, point.sequence, point.lost) as was
+            where was.id is null
         ) as is_trimmed,
-        coalesce(content_body_at(point.id, point.sequence, %(most_bytes)s), '') as body
+        coalesce(
+            content_body_at(point.id, point.sequence, point.lost, %(most_bytes)s), ''
+        ) as body
     from point
 """
 

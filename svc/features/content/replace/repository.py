@@ -1,5 +1,5 @@
+import asyncio
 import json
-from asyncio import to_thread
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ async def replace(
             """,
             {
                 "id": id,
-                **await to_thread(_lists, items),
+                **await asyncio.to_thread(_lists, items),
                 "sequences": sequences,
                 "deletes": deletes,
             },

@@ -9,7 +9,9 @@ class RollbackContentRequest(RequestModel):
     """The change of the application whose content is to come back."""
 
     sequence: Annotated[int, Field(strict=True, ge=0, lt=10**18)] = Field(
-        description="The sequence of a change; 0 is before the first.", examples=[17]
+        description="The sequence of a change; 0 is before the first.",
+        examples=[17],
+        json_schema_extra={"format": "int64"},
     )
 
 

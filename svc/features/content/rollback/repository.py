@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg2 import IntegrityError
 
@@ -68,15 +69,15 @@ async def rollback(
             timeouts=TIMEOUTS,
         )
     except IntegrityError as error:
-        told = json.loads(error.diag.message_detail or "{}")
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(told["previous"]) from None
+                raise PreconditionFailed(_told(error)["previous"]) from None
             case "content_fits":
                 raise TooLarge([]) from None
             case "configurations_config_fits":
-                raise TooLarge(told["names"]) from None
+                raise TooLarge(_told(error)["names"]) from None
             case "content_deletions":
+                told = _told(error)
                 raise OtherDeletions(told["number"], told["names"] or []) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
@@ -89,3 +90,9 @@ async def rollback(
         case "trimmed":
             raise Trimmed
     return rows[0]
+
+
+def _told(refusal: IntegrityError) -> dict[str, Any]:
+    """What a refusal of `change_content` says beside its constraint."""
+    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
+    return told

@@ -98,7 +98,8 @@ _AT = """
         where applications.name = %(application)s
         and (%(confined_to)s::text is null or applications.id = confinement(%(confined_to)s))
     ), point as (
-        select point_in_time(application.id, %(sequence)s, %(time)s) as sequence from application
+        select point_in_time.*
+        from application cross join lateral point_in_time(application.id, %(sequence)s, %(time)s)
     ), layers as (
         select
             wanted.position, wanted.name, named.name is not null as was_there, was,
@@ -108,9 +109,11 @@ _AT = """
             select had.configuration_id, had.name from application
             join configuration_names as had on had.application_id = application.id
             where had.name = wanted.name
-            and had.since <= point.sequence and had.until > point.sequence
+            and had.since <= point.lost and had.until > point.sequence
         ) as named on true
-        left join lateral configuration_at(named.configuration_id, point.sequence) as was on true
+        left join lateral configuration_at(
+            named.configuration_id, point.sequence, point.lost
+        ) as was on true
     )
     select
         application.id as application_id, point.sequence,

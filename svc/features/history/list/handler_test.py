@@ -57,14 +57,59 @@ def test_the_link_leads_to_the_revisions_before_the_last_of_the_page(
     assert asked == [(ID, 12, 3)]
 
 
-def test_a_configuration_that_never_was_is_not_found(
+@pytest.fixture
+def changes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the repository was asked for; its pages go on before revision 8."""
+    asked: list[object] = []
+
+    async def list_changes_of(*given: object) -> dict[str, object]:
+        asked.append(given)
+        return {"body": '[{"revision":9,"value":1.10}]', "before": 8}
+
+    monkeypatch.setattr(repository, "list_changes_of", list_changes_of)
+    return asked
+
+
+def test_with_a_path_the_changes_of_that_value_are_told_untouched(
+    client: TestClient, asked: list[object], changes: list[object]
+) -> None:
+    response = client.get(f"{PATH}?path=/vat/a~1b%7E0&limit=2&before=12")
+    assert (response.status_code, response.text) == (200, '[{"revision":9,"value":1.10}]')
+    assert response.headers["Content-Type"] == "application/json"
+    target = f"{PATH}?limit=2&before=8&path=%2Fvat%2Fa~1b~0"
+    assert response.headers["Link"] == f'<{target}>; rel="next"'
+    assert client.get(target).status_code == 200
+    assert client.get(f"{PATH}?path=").status_code == 200
+    assert changes == [
+        (ID, ["vat", "a/b~"], 12, 2),
+        (ID, ["vat", "a/b~"], 8, 2),
+        (ID, [], None, 100),
+    ]
+    assert asked == []
+
+
+def test_where_all_was_read_there_is_no_link(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def list_before(*_: object) -> None:
+    async def list_changes_of(*_: object) -> dict[str, object]:
+        return {"body": "[]", "before": None}
+
+    monkeypatch.setattr(repository, "list_changes_of", list_changes_of)
+    response = client.get(f"{PATH}?path=/a")
+    assert (response.text, "Link" in response.headers) == ("[]", False)
+
+
+@pytest.mark.parametrize(
+    ("function", "query"), [("list_before", ""), ("list_changes_of", "?path=/a")]
+)
+def test_a_configuration_that_never_was_is_not_found(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, function: str, query: str
+) -> None:
+    async def fail(*_: object) -> None:
         raise repository.NotFound
 
-    monkeypatch.setattr(repository, "list_before", list_before)
-    assert client.get(PATH).status_code == 404
+    monkeypatch.setattr(repository, function, fail)
+    assert client.get(PATH + query).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -78,6 +123,10 @@ def test_a_configuration_that_never_was_is_not_found(
         ("?before=7.0", "before"),
         ("?after=7", "after"),
         ("?before=7&before=8", "before"),
+        ("?path=vat", "path"),
+        ("?path=/a~2", "path"),
+        ("?path=/a%00", "path"),
+        ("?path=/a&path=/b", "path"),
     ],
 )
 def test_a_bad_query_is_refused(
