@@ -117,8 +117,10 @@ create trigger configurations_keep_schemas before delete on configurations
 
 -- What the checks have against the documents as they are: for each fault the check, the place in the
 -- merged document, and what the schema wants there; at most 20, and at least one of each check that
--- fails. Where a layer is missing that must not be, there is nothing to check yet.
-create function check_faults(ids text[]) returns json language plpgsql stable as $$
+-- fails. Where a layer is missing that must not be, there is nothing to check yet. The setting: while
+-- PostgreSQL takes a table for small it would read it whole, for each layer.
+create function check_faults(ids text[]) returns json language plpgsql stable
+set enable_seqscan = off as $$
 begin
     return (
         select json_agg(json_build_object(
@@ -185,7 +187,8 @@ language sql stable as $$
     and named.until > previous and named.until < 9223372036854775807
 $$;
 
-create function hold_checks_of_changes() returns trigger language plpgsql as $$
+create function hold_checks_of_changes() returns trigger language plpgsql
+set enable_seqscan = off as $$
 declare
     held jsonb := coalesce(nullif(current_setting('config_service.held', true), ''), '{}');
     last bigint := (

@@ -336,7 +336,7 @@ async def test_a_check_that_takes_too_long_is_found_by_asking_for_each_alone(
         one.refused["fails CS100"] = CheckTooLong()
         assert await one.together(*ids) == ["alone", CheckTooLong, "alone", "alone"]
         assert await one.together("E") == [["E"]]
-    assert one.alone == [ids, *([id] for id in ids)]
+    assert one.alone == [ids, *([alone] for alone in ids)]
 
 
 @both

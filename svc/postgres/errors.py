@@ -99,15 +99,15 @@ def meaning(error: psycopg2.Error) -> Exception:
         return ValueRefused("The database cannot keep a value of this request.")
     if code in _UNDEFINED:
         return Unmigrated("The database is not migrated: a migration is pending.")
-    if code == _LONG_CHECK:
-        return CheckTooLong("A check takes too long; nothing was changed.")
     if code.startswith("53"):
         return Unavailable("The database is out of resources.")
     return _refusal(error)
 
 
 def _refusal(error: psycopg2.Error) -> Exception:
-    """What a violated constraint means; the error itself where that is for the slice to say."""
+    """What the checks of an application have against a change; otherwise the error itself."""
+    if error.pgcode == _LONG_CHECK:
+        return CheckTooLong("A check takes too long; nothing was changed.")
     match error.diag.constraint_name:
         case "checks_hold":
             return CheckFailed(json.loads(error.diag.message_detail or "[]"))

@@ -13,8 +13,8 @@ import pytest
 from psycopg2.errors import CheckViolation
 from psycopg2.extensions import connection
 
-from conftest import PLAIN, Server, Tables, eventually, side_by_side
-from test.test_content import APPLICATIONS, CONFIGURATIONS, JSON, MERGE_PATCH, Content
+from conftest import Server, Tables, eventually, side_by_side
+from test.test_content import CONFIGURATIONS, MERGE_PATCH, Content
 from test.test_dry_run import stored
 from wire.types import new_ulid
 
@@ -519,7 +519,8 @@ def test_a_person_gets_the_limits_too(checked: Checked, psql: connection) -> Non
         ("update checks set layers = '{}', optional = '{}'", "checks_layers_number"),
         ("update checks set optional = '{x}'", "checks_optional_layers"),
         (
-            f"update checks set schema_id = '{last(other.schema)}' where id = '{last(checked.check)}'",
+            f"update checks set schema_id = '{last(other.schema)}' where application_id ="
+            f" '{checked.id}'",
             "checks_schema_of_application",
         ),
         ("delete from configurations where name = 'schema'", "checks_in_use"),
@@ -615,9 +616,7 @@ def test_two_clients_of_two_instances_never_break_a_check_together(
     with side_by_side(other), ThreadPoolExecutor(2) as clients:
         for number in range(1, rounds + 1):
             asked = [
-                clients.submit(
-                    client.put, path, json={"name": name, "config": {name: number}}
-                )
+                clients.submit(client.put, path, json={"name": name, "config": {name: number}})
                 for client, path, name in random.sample(
                     [
                         (server.client, pair.left, "left"),
@@ -665,7 +664,7 @@ def test_no_value_of_a_document_is_told(checked: Checked, server: Server, tables
         assert faults(answer, checked.check) == ["/mail", "/retries", "/timeout"]
         assert CANARY not in answer.text
     ids = [answer.headers["x-request-id"] for answer in answers]
-    eventually(lambda: all(id in "".join(server.lines[begin:]) for id in ids))
+    eventually(lambda: all(one in "".join(server.lines[begin:]) for one in ids))
     assert CANARY not in "".join(server.lines[begin:])
 
 

@@ -17,11 +17,11 @@ from conftest import HERE, Server
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
-TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT = (
+TOUR, PIPELINES, CHECKS, PROGRAMS, OPERATIONS, DEVELOPMENT = (
     HERE / "docs" / f"{name}.md"
-    for name in ("tour", "pipelines", "programs", "operations", "development")
+    for name in ("tour", "pipelines", "checks", "programs", "operations", "development")
 )
-PAGES = [README, TOUR, PIPELINES, PROGRAMS, OPERATIONS, DEVELOPMENT]
+PAGES = [README, TOUR, PIPELINES, CHECKS, PROGRAMS, OPERATIONS, DEVELOPMENT]
 
 # The folders of svc. What begins with one of them, or with svc itself, is a path.
 ROOMS = ["features", "wire", "postgres", "edge", "dev", "test", "docs", "migrations"]
@@ -138,7 +138,7 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("page", [README, TOUR, PIPELINES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, TOUR, PIPELINES, CHECKS], ids=lambda page: page.name)
 @pytest.mark.usefixtures("db")
 def test_each_command_of_a_tour_prints_what_the_page_shows(
     server: Server, bash: Callable[[str], str], page: Path, tmp_path: Path

@@ -25,7 +25,7 @@ from postgres.engine import VERSIONS, Engine
 
 FEW, MANY = 1_000, 20_000
 LIMIT = 10
-TABLES = {"applications", "configurations", "configuration_revisions"}
+TABLES = {"applications", "configurations", "configuration_revisions", "checks"}
 
 # Half of the configurations belong to applications of a hundred, the others to the last one. Two
 # have a long history; one of them is deleted. Each change was a transaction of its own.
@@ -41,7 +41,7 @@ LOAD = """
         pg_temp.ulid('C', i),
         pg_temp.ulid('A', case when i < %(size)s / 2 then i / 100 else %(size)s - 1 end),
         'c' || case when i < %(size)s / 2 then i %% 100 else i end,
-        '{"a": 1}'
+        case when i %% 100 = 0 then '{}' else '{"a": 1}' end::jsonb
     from generate_series(0, %(size)s - 1) as i;
     insert into configuration_revisions
         (configuration_id, revision, sequence, application_id, name, config, action)
@@ -51,11 +51,19 @@ LOAD = """
     from generate_series(1, %(size)s) as i, unnest('{D,E}'::text[]) as kind;
     insert into configurations (id, application_id, name, config)
     values (pg_temp.ulid('E', 0), pg_temp.ulid('A', %(size)s - 2), 'kept', '{"a": 2}');
+    insert into checks (id, application_id, schema_id, layers)
+    select
+        pg_temp.ulid('F', 10 * i + j), pg_temp.ulid('A', i), pg_temp.ulid('C', 100 * i),
+        '{c1,c2,c3}'
+    from generate_series(0, %(size)s / 200 - 1) as i, generate_series(0, 2) as j
+    -- Of this one all are deleted, and a schema could not be.
+    where i <> %(size)s / 400;
     alter table configuration_revisions
         alter column transaction_id set default recorded_transaction();
     drop function pg_temp.ulid
 """
 application, configuration = "01BRZ3NDEA{:016}".format, "01BRZ3NDEC{:016}".format
+check = "01BRZ3NDEF{:016}".format
 DELETED, KEPT = f"01BRZ3NDED{0:016}", f"01BRZ3NDEE{0:016}"
 WATCHED = [application(1), configuration(1), KEPT, DELETED]
 
@@ -122,6 +130,22 @@ def questions_of_content(size: int, owner: str, large: str, old: str) -> Iterato
     yield together(ask("content.get", of, 10**6) for of in (owner, application(0), old))
 
 
+def questions_of_checks(number: int, large: str) -> Iterator[Asked]:
+    """Those about checks, and changes that are held against them."""
+    one, owner, schema = check(10 * number), application(number), configuration(100 * number)
+    yield ask("checks.create", owner, schema, ["c1"], [])
+    yield ask("checks.get", one)
+    yield ask("checks.replace", one, None, schema, ["c2"], [], None)
+    yield ask("checks.delete", one, None)
+    for after, of in product([None, one], [None, owner, large]):
+        yield ask("checks.list", after, of, LIMIT)
+    for name in ("c1", "renamed"):
+        layer = configuration(100 * number + 1)
+        yield ask("configurations.replace", layer, None, name, None, "{}", None)
+    yield ask("configurations.patch", schema, {"config": '{"title": "b"}'}, None)
+    yield ask("content.patch", owner, {"c2": {"config": '{"b": 2}'}, "c3": None}, None)
+
+
 def questions(size: int, last: int) -> Iterator[Asked]:
     """All of them, where so many are kept and `last` is the latest sequence."""
     number, large, old = size // 400, application(size - 1), application(size - 2)
@@ -150,6 +174,7 @@ def questions(size: int, last: int) -> Iterator[Asked]:
         yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
         yield ask("configurations.delete", of, None)
     yield from questions_of_content(size, owner, large, old)
+    yield from questions_of_checks(number + 1, large)
     hundred = [configuration(100 * number + i) for i in range(100)]
     yield together(ask("configurations.get", of) for of in hundred)
     yield together(
@@ -214,6 +239,7 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
         blocks, scans = counted(cursor, "blocks_fetched"), counted(cursor, "numscans")
         cursor.execute(f"explain (analyze, format json) {sql}", values)
         indexes = set(re.findall(r"'Index Name': '(\w+)'", str(cursor.fetchall())))
+        cursor.execute("set constraints all immediate")  # as at the end of the transaction
         blocks = counted(cursor, "blocks_fetched") - blocks
         scanned = counted(cursor, "numscans") - scans
         cursor.execute("rollback")
