@@ -29,6 +29,10 @@ _ERROR = {
     "properties": {
         "pointer": _text("A JSON Pointer (RFC 6901) into the body.", "/config"),
         "parameter": _text("A query parameter, or `id` of the path.", "limit"),
+        "check": _text(
+            "The check that is against it; `pointer` then leads into the merged document.",
+            "01K3Z6F4N9T6P8Q2D5E7F0H1J2",
+        ),
         "detail": _text("What is wrong there.", "Field required."),
     },
 }
@@ -53,6 +57,7 @@ _WITH_BODY = {
     "413": "The body is larger than the service takes",
     "415": "The body is not of the type that is documented, in UTF-8",
 }
+_CHECKED = "A check is against it: see `type` and `errors`"
 # The headers of answers: each with its name, what it says, and an example.
 _HEADERS = {
     "RequestId": ("X-Request-ID", "The request's name in the service's log.", "5f0c7b2e"),
@@ -135,6 +140,9 @@ def _describe_parameters(operation: dict[str, Any]) -> None:
 def _describe_errors(operation: dict[str, Any], *, of_api: bool) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
+    if _is_checked(operation):
+        own = responses.get("409", {}).get("description")
+        responses["409"] = {"description": ". ".join(filter(None, [own, _CHECKED]))}
     common = {"400": "The request is not valid"} | (_OF_API if of_api else {})
     if "requestBody" in operation:
         common |= _WITH_BODY
@@ -144,6 +152,12 @@ def _describe_errors(operation: dict[str, Any], *, of_api: bool) -> None:
         if status >= "400":
             problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
             response["content"] = {"application/problem+json": problem}
+
+
+def _is_checked(operation: dict[str, Any]) -> bool:
+    """Whether it changes configurations; the deletion of an application takes its checks along."""
+    names = {parameter["name"] for parameter in operation.get("parameters", [])}
+    return "note" in names and "applications" not in operation.get("tags", [])
 
 
 def _describe_headers(operation: dict[str, Any], method: str) -> None:

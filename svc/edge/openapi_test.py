@@ -50,6 +50,22 @@ async def replace_thing(
 async def delete_thing(id: str, dry_run: bool = False) -> None: ...
 
 
+@app.post(
+    "/api/v1/parts",
+    tags=["parts"],
+    responses={409: {"description": "Taken"}, 404: {"description": "None"}},
+)
+async def make_part(note: str = "") -> None: ...
+
+
+@app.delete("/api/v1/parts/{id}", tags=["parts"])
+async def delete_part(id: str, note: str = "") -> None: ...
+
+
+@app.delete("/api/v1/applications/{id}", tags=["applications"])
+async def delete_application(id: str, note: str = "") -> None: ...
+
+
 @app.get("/health")
 async def get_health() -> str:
     return "ok"
@@ -98,6 +114,16 @@ def test_what_a_slice_says_of_its_errors_stands() -> None:
     assert described["404"]["description"] == "There is no such thing"
     described = operation("post", "/api/v1/things")["responses"]
     assert described["400"]["description"] == "Bad indeed"
+
+
+def test_a_change_of_configurations_may_be_refused_by_a_check() -> None:
+    made = operation("post", "/api/v1/parts")["responses"]
+    deleted = operation("delete", "/api/v1/parts/{id}")["responses"]
+    checked = deleted["409"]["description"]
+    assert "check" in checked
+    assert made["409"]["description"] == f"Taken. {checked}"
+    assert "409" not in operation("delete", "/api/v1/applications/{id}")["responses"]
+    assert "409" not in operation("delete", "/api/v1/things/{id}")["responses"]
 
 
 def test_the_framework_s_own_errors_are_gone() -> None:

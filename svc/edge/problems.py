@@ -46,6 +46,17 @@ def _place(location: tuple[str | int, ...]) -> dict[str, str]:
     return {"pointer": pointer}
 
 
+def _shortened(faults: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The same, each `pointer` no longer than MAX_POINTER."""
+    shortened = []
+    for fault in faults:
+        pointer = fault["pointer"]
+        while len(pointer) > MAX_POINTER:
+            pointer = pointer.rpartition("/")[0]
+        shortened.append({**fault, "pointer": pointer})
+    return shortened
+
+
 def _errors(faults: Iterable[Fault]) -> list[dict[str, str]]:
     return [{**_place(where), "detail": f"{what}."} for where, what in islice(faults, MAX_ERRORS)]
 
@@ -61,7 +72,7 @@ async def _unavailable(_: Request, error: database.Unavailable) -> JSONResponse:
 
 async def _check_failed(_: Request, error: database.CheckFailed) -> JSONResponse:
     detail = "With this change a document would not be what a check wants: see errors."
-    return problem(409, detail, type="urn:problem:check-failed", errors=error.faults)
+    return problem(409, detail, type="urn:problem:check-failed", errors=_shortened(error.faults))
 
 
 async def _check_in_use(_: Request, error: database.CheckInUse) -> JSONResponse:
@@ -71,7 +82,7 @@ async def _check_in_use(_: Request, error: database.CheckInUse) -> JSONResponse:
 
 async def _schema_refused(_: Request, error: database.SchemaRefused) -> JSONResponse:
     detail = "The schema of a check has something that is not supported: see errors."
-    return problem(400, detail, errors=error.faults)
+    return problem(400, detail, errors=_shortened(error.faults))
 
 
 async def _schema_too_large(_: Request, error: database.SchemaTooLarge) -> JSONResponse:

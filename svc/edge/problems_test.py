@@ -85,6 +85,29 @@ def test_a_refusal_of_a_slice_keeps_its_detail_and_its_headers(service: Service)
     assert answer.json()["detail"] == "It has changed."
 
 
+def test_what_checks_refuse_has_one_answer_for_every_slice(service: Service) -> None:
+    fault = {"check": "c", "pointer": "/a", "detail": "must be an integer"}
+    failed = service.failing(database.CheckFailed([fault]))
+    assert (failed["status"], failed["type"]) == (409, "urn:problem:check-failed")
+    assert failed["errors"] == [fault]
+    in_use = service.failing(database.CheckInUse("01K3"))
+    assert (in_use["status"], in_use["type"]) == (409, "urn:problem:check-in-use")
+    assert "01K3" in in_use["detail"]
+    refused = service.failing(
+        database.SchemaRefused([{"pointer": "/kind", "detail": "is unknown"}])
+    )
+    assert (refused["status"], refused["type"]) == (400, "about:blank")
+    assert refused["errors"] == [{"pointer": "/kind", "detail": "is unknown"}]
+    large = service.failing(database.SchemaTooLarge("It has at most 64 KiB."))
+    assert (large["status"], large["detail"]) == (413, "It has at most 64 KiB.")
+
+
+@pytest.mark.parametrize("kind", [database.CheckFailed, database.SchemaRefused])
+def test_a_long_key_of_a_document_is_not_sent_back(service: Service, kind: Any) -> None:
+    told = service.failing(kind([{"pointer": f"/a/b/{'k' * 1100}/c", "detail": "is wrong"}]))
+    assert told["errors"] == [{"pointer": "/a/b", "detail": "is wrong"}]
+
+
 def test_an_unknown_path_is_a_404_and_a_slice_s_own_404_another(service: Service) -> None:
     assert service.client.get("/nowhere").json() == {
         "type": "about:blank",

@@ -62,11 +62,17 @@ declare
     schema jsonb;
 begin
     if tg_op = 'UPDATE' then
+        if (new.id, new.application_id) <> (old.id, old.application_id) then
+            perform refuse_change('checks_identity', 'null');
+        end if;
         new.revision := old.revision + (
             (new.schema_id, new.layers, new.optional)
             is distinct from (old.schema_id, old.layers, old.optional)
         )::int;
     end if;
+    -- Rows first and then the place, as everywhere: the keys to them would be locked only behind it.
+    perform from applications where applications.id = new.application_id for key share;
+    perform from configurations where configurations.id = new.schema_id for key share;
     -- As all changes of an application: so nobody changes a layer or a schema meanwhile.
     perform take_places(array[new.application_id]);
     if tg_op = 'INSERT' and 16 <= (
@@ -87,22 +93,13 @@ $$;
 create trigger checks_number before insert or update on checks
     for each row execute function number_check();
 
--- A schema that is edited is prepared anew.
-create function prepare_schemas() returns trigger language plpgsql as $$
-begin
-    perform prepare_schema(new.id, new.config);
-    return null;
-end
-$$;
-
-create function is_schema(configuration text) returns boolean language plpgsql stable as $$
+-- Volatile, as the one further down: it has to see checks that were made while the statement waited
+-- for its place or its row.
+create function is_schema(configuration text) returns boolean language plpgsql volatile as $$
 begin
     return exists (select from checks where checks.schema_id = configuration);
 end
 $$;
-
-create trigger configurations_prepare_schemas after update of config on configurations
-    for each row when (is_schema(new.id)) execute function prepare_schemas();
 
 -- Unless its application goes, which takes the checks along, a schema stays.
 create function keep_schema() returns trigger language plpgsql as $$
@@ -120,8 +117,10 @@ create trigger configurations_keep_schemas before delete on configurations
 
 -- What the checks have against the documents as they are: for each fault the check, the place in the
 -- merged document, and what the schema wants there; at most 20, and at least one of each check that
--- fails. Where a layer is missing that must not be, there is nothing to check yet.
-create function check_faults(ids text[]) returns json language plpgsql stable as $$
+-- fails. Where a layer is missing that must not be, there is nothing to check yet. The setting: while
+-- PostgreSQL takes a table for small it would read it whole, for each layer.
+create function check_faults(ids text[]) returns json language plpgsql stable
+set enable_seqscan = off as $$
 begin
     return (
         select json_agg(json_build_object(
@@ -162,38 +161,67 @@ $$;
 -- At the end of each transaction, when all of its changes are made and nobody else can make any in
 -- their application: the checks whose layers or schemas it changed.
 
-create function has_checks(application text) returns boolean language plpgsql stable as $$
+create function has_checks(application text) returns boolean language plpgsql volatile as $$
 begin
     return exists (select from checks where checks.application_id = application);
 end
 $$;
 
-create function hold_checks_of_changes() returns trigger language plpgsql as $$
+-- The names that were concerned by the changes behind `previous`: those that the configurations got,
+-- and those that they had. Where a constraint is immediate, the last name may be from before.
+create function changed_names(application text, previous bigint) returns setof text
+language sql stable as $$
+    select change.name from configuration_revisions as change
+    where change.application_id = application and change.sequence > previous
+    union
+    select last.name from configuration_revisions as change
+    cross join lateral (
+        select named.name from configuration_names as named
+        where named.configuration_id = change.configuration_id
+        order by named.since desc limit 1
+    ) as last
+    where change.application_id = application and change.sequence > previous
+    union
+    select named.name from configuration_names as named
+    where named.application_id = application
+    and named.until > previous and named.until < 9223372036854775807
+$$;
+
+create function hold_checks_of_changes() returns trigger language plpgsql
+set enable_seqscan = off as $$
 declare
-    previous bigint := sequence_of_others(new.application_id);
-    changed text := new.application_id || ' ' || (
+    held jsonb := coalesce(nullif(current_setting('config_service.held', true), ''), '{}');
+    last bigint := (
         select max(change.sequence) from configuration_revisions as change
         where change.application_id = new.application_id
     );
+    previous bigint;
+    names text[];
 begin
     -- Once for all changes of the transaction, at the first of them.
-    if current_setting('config_service.checked', true) = changed then
+    if (held -> new.application_id)::bigint = last then
         return null;
     end if;
-    perform set_config('config_service.checked', changed, true);
+    held := held || jsonb_build_object(new.application_id, last);
+    perform set_config('config_service.held', held::text, true);
+    previous := (
+        select coalesce(max(change.sequence), 0) from configuration_revisions as change
+        where change.application_id = new.application_id
+        and change.transaction_id is distinct from (select recorded_transaction())
+    );
+    names := array(select changed_names(new.application_id, previous));
+    -- A schema that is edited is prepared anew.
+    perform prepare_schema(schema.id, schema.config)
+    from configurations as schema
+    where schema.id = any(array(
+        select checks.schema_id from checks where checks.application_id = new.application_id
+    ))
+    and schema.name = any(names);
     perform hold_checks(array(
         select checks.id from checks
+        join configurations as schema on schema.id = checks.schema_id
         where checks.application_id = new.application_id
-        and exists (
-            select from configuration_revisions as change
-            where change.application_id = new.application_id and change.sequence > previous
-            and (change.name = any(checks.layers) or change.configuration_id = checks.schema_id)
-            union all
-            select from configuration_names as named
-            where named.application_id = new.application_id
-            and named.until > previous and named.until < 9223372036854775807
-            and named.name = any(checks.layers)
-        )
+        and (schema.name = any(names) or checks.layers && names)
     ));
     return null;
 end

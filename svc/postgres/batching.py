@@ -108,12 +108,12 @@ class _Batch:
         self.asked.setdefault(values["id"], (values, []))[1].append(answer)
         return answer
 
-    def halves(self) -> tuple["_Batch", "_Batch"]:
-        """The same in two."""
-        halves = _Batch(self.statement, self.began), _Batch(self.statement, self.began)
+    def parts(self, number: int = 2) -> list["_Batch"]:
+        """The same in so many."""
+        parts = [_Batch(self.statement, self.began) for _ in range(number)]
         for n, (id, asked) in enumerate(self.asked.items()):  # noqa: A001
-            halves[n >= len(self.asked) // 2].asked[id] = asked
-        return halves
+            parts[(n * number + number - 1) // len(self.asked)].asked[id] = asked
+        return parts
 
     def lists(self) -> dict[str, Any]:
         """The values of the statement."""
@@ -229,7 +229,7 @@ class Batcher:
                 batch.answer(await execute(opened, self._metrics, sql, batch.lists()))
         except (psycopg2.Error, ValueError) as error:  # the connection is in order
             if isinstance(error, _CAUSED_BY_ONE) and len(batch.asked) > 1:
-                return reversed(batch.halves())
+                return reversed(batch.parts())
             # It may have been prepared on a server that a pooler has taken away since.
             prepared.pop(batch.statement.sql, None)
             self._pass_on(batch)
@@ -279,7 +279,9 @@ class Batcher:
             if len(batch.asked) == 1:
                 batch.fail(error)
             else:
-                for half in batch.halves():
-                    await self._ask_alone(half)
+                # What takes long is asked for once more, and not in each half that it is in.
+                is_long = isinstance(error, CheckTooLong)
+                for part in batch.parts(len(batch.asked) if is_long else 2):
+                    await self._ask_alone(part)
         except Exception as error:
             batch.fail(error)

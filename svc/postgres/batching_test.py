@@ -34,7 +34,14 @@ from postgres.conftest import (
     until,
 )
 from postgres.connections import Row, Values, execute, open_async
-from postgres.errors import Lost, OutcomeUnknown, Overloaded, Unavailable, ValueRefused
+from postgres.errors import (
+    CheckTooLong,
+    Lost,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+    ValueRefused,
+)
 from postgres.pool import patient
 
 pytestmark = pytest.mark.anyio
@@ -318,6 +325,18 @@ async def test_what_was_refused_for_one_is_asked_in_halves_until_that_one_is_alo
         assert several.counts.added["database_batch_fallbacks_total",] == 1
     assert several.alone == [[one]]
     assert len(several.opened) == 1
+
+
+@both
+async def test_a_check_that_takes_too_long_is_found_by_asking_for_each_alone(
+    batches: Open, writes: bool
+) -> None:
+    ids = ["B", "fails CS100", "C", "D"]
+    async with batches(writes=writes) as one:
+        one.refused["fails CS100"] = CheckTooLong()
+        assert await one.together(*ids) == ["alone", CheckTooLong, "alone", "alone"]
+        assert await one.together("E") == [["E"]]
+    assert one.alone == [ids, *([alone] for alone in ids)]
 
 
 @both

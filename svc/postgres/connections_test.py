@@ -276,6 +276,19 @@ async def test_what_is_undone_is_refused_alike_and_the_connection_stays_in_order
     assert constraints == ["notes_note_key"] * 2
 
 
+async def test_what_would_be_refused_at_the_end_of_the_transaction_is_refused_undone_too(
+    backend: Backend,
+) -> None:
+    backend.query("alter table testing.notes add constraint late unique (note) initially deferred")
+    backend.query("alter table testing.notes drop constraint notes_note_key")
+    backend.query("insert into testing.notes values ('taken')")
+    async with opened(backend.dsn) as one:
+        for ask in (execute, execute_undone):
+            with pytest.raises(psycopg2.errors.UniqueViolation):
+                await ask(one, Counts(), NOTED, {"text": "taken"})
+            assert in_order(one)
+
+
 async def test_nobody_is_notified_of_what_is_undone(backend: Backend) -> None:
     notify = "select pg_notify('testing', %(text)s)"
     async with opened(backend.dsn) as listens, opened(backend.dsn) as one:

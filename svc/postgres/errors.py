@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg2
 
 READ_ONLY = "25006"  # the server is a standby now
+_LONG_CHECK = "CS100"  # our own: a check would take more steps than it may
 _RETRIABLE = {"40001", "40P01", READ_ONLY}
 _TOO_SLOW = {"57014", "55P03"}
 _REFUSED_VALUE = {"22P02", "22P05", "22001", "22003", "22021", "54000", "54001"}
@@ -104,7 +105,9 @@ def meaning(error: psycopg2.Error) -> Exception:
 
 
 def _refusal(error: psycopg2.Error) -> Exception:
-    """What a violated constraint means; the error itself where that is for the slice to say."""
+    """What the checks of an application have against a change; otherwise the error itself."""
+    if error.pgcode == _LONG_CHECK:
+        return CheckTooLong("A check takes too long; nothing was changed.")
     match error.diag.constraint_name:
         case "checks_hold":
             return CheckFailed(json.loads(error.diag.message_detail or "[]"))
@@ -114,6 +117,4 @@ def _refusal(error: psycopg2.Error) -> Exception:
             return SchemaRefused(json.loads(error.diag.message_detail or "[]"))
         case "checks_schema_size":
             return SchemaTooLarge("The schema of a check has at most 64 KiB as it is printed.")
-        case "checks_steps":
-            return CheckTooLong("A check takes too long; nothing was changed.")
     return error

@@ -28,10 +28,11 @@ type Try = dict[str, Any]
 
 
 class Target(NamedTuple):
-    """An application that a request is aimed at, and its configuration `production`."""
+    """An application that a request is aimed at, its configuration `production`, and a check."""
 
     application: str
     configuration: str
+    check: str
     name: str
 
 
@@ -40,6 +41,7 @@ def tries(at: Target) -> dict[str, list[Try]]:
     merge_patch = {"Content-Type": "application/merge-patch+json"}
     replaced: list[tuple[dict[str, Any], int]] = [({}, 1), ({"production": {"config": {}}}, 0)]
     by_name = {"application": at.name, "name": "production"}
+    check = {"schema_id": at.configuration, "layers": ["production"]}
     return {
         "create_application": [{"json": {"name": "new"}}],
         "list_applications": [{}, {"params": {"name": at.name}}],
@@ -80,6 +82,11 @@ def tries(at: Target) -> dict[str, list[Try]]:
         ],
         "rollback_content": [{"json": {"sequence": 1}, "headers": {"If-Match": "*"}}],
         "list_changes": [{}],
+        "create_check": [{"json": check | {"application_id": at.application}}],
+        "list_checks": [{}, {"params": {"application_id": at.application}}],
+        "get_check": [{}],
+        "replace_check": [{"json": check}],
+        "delete_check": [{}],
         "get_health": [{}],
         "get_readiness": [{}],
     }
@@ -100,10 +107,16 @@ def other(tables: Tables) -> Target:
     tables.configuration(tables.application("own"))
     name = f"name-{CANARY}"
     application = tables.application(name)
-    configuration = tables.configuration(application, config=f'{{"a": "{CANARY}"}}')
-    tables.rows(f'update configurations set config = config || \'{{"b": "{CANARY}"}}\'')
+    configuration = tables.configuration(application, config=f'{{"title": "{CANARY}"}}')
+    tables.rows(f'update configurations set config = config || \'{{"$comment": "{CANARY}"}}\'')
     tables.rows("update applications set comments = %s where id = %s", CANARY, application)
-    return Target(application, configuration, name)
+    schema, check = tables.configuration(application, "schema"), new_ulid()
+    tables.rows(
+        "insert into checks (id, application_id, schema_id, layers)"
+        " values (%s, %s, %s, '{production}')",
+        *(check, application, schema),
+    )
+    return Target(application, configuration, check, name)
 
 
 def stored(db: connection) -> list[Any]:
@@ -112,13 +125,15 @@ def stored(db: connection) -> list[Any]:
         cursor.execute("select * from applications order by id")
         applications = cursor.fetchall()
         cursor.execute("select * from configuration_revisions order by configuration_id, revision")
-        return [applications, cursor.fetchall()]
+        revisions = cursor.fetchall()
+        cursor.execute("select * from checks")
+        return [applications, revisions, cursor.fetchall()]
 
 
 def ask(guard: Server, token: str, operation: str, at: Target, one: Try) -> httpx.Response:
     method, path = OPERATIONS[operation]
-    of_application = path.startswith("/api/v1/applications")
-    target = at.application if of_application else at.configuration
+    of = {"applications": at.application, "checks": at.check}
+    target = of.get(path.split("/")[3] if path.startswith("/api") else "", at.configuration)
     headers = {"Authorization": f"Bearer {token}"} | one.get("headers", {})
     return guard.client.request(
         method, path.format(id=target, revision=1), **one | {"headers": headers}
@@ -129,7 +144,7 @@ def ask(guard: Server, token: str, operation: str, at: Target, one: Try) -> http
 def test_a_confined_token_gets_nothing_of_another_application(
     guard: Server, db: connection, other: Target, operation: str
 ) -> None:
-    nowhere = Target(new_ulid(), new_ulid(), "nowhere")
+    nowhere = Target(new_ulid(), new_ulid(), new_ulid(), "nowhere")
     before = stored(db)
     for one, in_vain in zip(tries(other)[operation], tries(nowhere)[operation], strict=True):
         refused = ask(guard, CONFINED, operation, other, one)
@@ -173,7 +188,7 @@ def test_nor_does_it_get_what_was_deleted_there_or_had_another_name(
     tables.rows("delete from configurations where id = %s", other.configuration)
     renamed = other._replace(name=f"renamed-{CANARY}")
     tables.rows("update applications set name = %s where id = %s", renamed.name, other.application)
-    nowhere = Target(new_ulid(), new_ulid(), "nowhere")
+    nowhere = Target(new_ulid(), new_ulid(), new_ulid(), "nowhere")
 
     def ask_as(token: str, at: Target) -> httpx.Response:
         path = target.format(own=own, **at._asdict())

@@ -19,11 +19,13 @@ from postgres.connections import connecting
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
-TOUR, PIPELINES, INCIDENT, PROGRAMS, OPERATIONS, DEVELOPMENT = (
+TOUR, PIPELINES, INCIDENT, CHECKS, PROGRAMS, OPERATIONS, DEVELOPMENT = (
     HERE / "docs" / f"{name}.md"
-    for name in ("tour", "pipelines", "incident", "programs", "operations", "development")
+    for name in (
+        *("tour", "pipelines", "incident", "checks", "programs", "operations", "development"),
+    )
 )
-PAGES = [README, TOUR, PIPELINES, INCIDENT, PROGRAMS, OPERATIONS, DEVELOPMENT]
+PAGES = [README, TOUR, PIPELINES, INCIDENT, CHECKS, PROGRAMS, OPERATIONS, DEVELOPMENT]
 
 # The folders of svc. What begins with one of them, or with svc itself, is a path.
 ROOMS = ["features", "wire", "postgres", "edge", "dev", "test", "docs", "migrations"]
@@ -140,7 +142,10 @@ def bash(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.parametrize("page", [README, TOUR, PIPELINES, INCIDENT], ids=lambda page: page.name)
+TOURS = [README, TOUR, PIPELINES, INCIDENT, CHECKS]
+
+
+@pytest.mark.parametrize("page", TOURS, ids=lambda page: page.name)
 @pytest.mark.usefixtures("db")
 def test_each_command_of_a_tour_prints_what_the_page_shows(
     server: Server, bash: Callable[[str], str], page: Path, tmp_path: Path

@@ -3,6 +3,7 @@
 Whoever adds an operation adds to `TRIES` how it is done, and how it is refused.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ REFUSALS = {"400", "404", "409", "412", "413", "428"}
 
 BILLING, SHIPPING, EMPTY = (f"01BRZ3NDEA{number:016}" for number in range(3))
 PRODUCTION, EU, GONE, RENAMED, NOWHERE = (f"11BRZ3NDEA{number:016}" for number in range(5))
+SMALL, HUGE, BAD = (f"31BRZ3NDEA{number:016}" for number in range(3))
+CHECK = f"41BRZ3NDEA{0:016}"
 WORLD = f"""
     insert into applications (id, name) values
         ('{BILLING}', 'billing'), ('{SHIPPING}', 'shipping'), ('{EMPTY}', 'empty');
@@ -44,6 +47,13 @@ WORLD = f"""
     insert into configurations (id, application_id, name, config)
         values ('21BRZ3NDEA{0:016}', '{BILLING}', 'taken', '{{}}');
     delete from configurations where id = '{GONE}';
+    insert into configurations (id, application_id, name, config) values
+        ('{SMALL}', '{SHIPPING}', 'small', '{{"maxProperties": 1}}'),
+        ('{HUGE}', '{SHIPPING}', 'huge', json_build_object('$comment', repeat('x', 65536))),
+        ('{BAD}', '{SHIPPING}', 'bad', '{{"kind": "x"}}'),
+        ('21BRZ3NDEA{1:016}', '{SHIPPING}', 'large', '{{"a": 1, "b": 2}}');
+    insert into checks (id, application_id, schema_id, layers)
+        values ('{CHECK}', '{SHIPPING}', '{SMALL}', '{{production}}');
 """
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -66,6 +76,10 @@ class Try(NamedTuple):
 
 def _whole(configurations: str) -> str:
     return f'{{"configurations": {configurations}}}'
+
+
+def _check(schema: str = SMALL, layer: str = "production", **more: str) -> str:
+    return json.dumps({"schema_id": schema, "layers": [layer], **more})
 
 
 EQUAL = _whole(
@@ -175,6 +189,30 @@ TRIES: dict[str, list[Try]] = {
         Try(413, f'{{"sequence": {"1" * 2**20}}}', headers=ANY),
         Try(428, '{"sequence": 4}'),
     ],
+    "create_check": [
+        Try(201, _check(application_id=SHIPPING)),
+        Try(400, _check(application_id=BILLING)),
+        Try(400, _check(BAD, application_id=SHIPPING)),
+        Try(409, _check(layer="large", application_id=SHIPPING)),
+        Try(413, _check(HUGE, application_id=SHIPPING)),
+    ],
+    "replace_check": [
+        Try(200, _check(layer="small")),
+        Try(200, _check()),
+        Try(400, _check(BAD)),
+        Try(404, _check(), NOWHERE),
+        Try(409, _check(layer="large")),
+        Try(412, _check(), headers=OTHER),
+        Try(413, _check(HUGE)),
+        Try(428, _check()),
+    ],
+    "delete_check": [
+        Try(204),
+        Try(400, id="x"),
+        Try(404, id=NOWHERE),
+        Try(412, headers=OTHER),
+        Try(428),
+    ],
 }
 ALL = [(operation, one) for operation, tries in TRIES.items() for one in tries]
 # What is tried again with the ETag of the dry run.
@@ -240,8 +278,8 @@ def heard(db: connection) -> list[str]:
 
 def ask(client: httpx.Client, operation: str, one: Try, query: str, **more: str) -> httpx.Response:
     method, template, _ = OPERATIONS[operation]
-    of_application = template.startswith(APPLICATIONS)
-    path = template.format(id=one.id or (BILLING if of_application else PRODUCTION))
+    usual = {"applications": BILLING, "configurations": PRODUCTION, "checks": CHECK}
+    path = template.format(id=one.id or usual[template.split("/")[3]])
     kind = MERGE_PATCH if method == "PATCH" else JSON if one.body else {}
     headers = {**kind, **one.headers, **more}
     return client.request(method, f"{path}?{query}{one.query}", content=one.body, headers=headers)
@@ -296,6 +334,7 @@ def test_what_a_dry_run_told_is_refused_after_a_change_between(
     tag = ask(api, operation, one, "dry_run=true").headers["etag"]
     world.rows("update applications set comments = 'between'")
     world.rows("update configurations set comments = 'between'")
+    world.rows("update checks set layers = '{between}'")
     world.rows(
         "insert into configurations (id, application_id, name, config)"
         " values (%s, %s, 'between', '{}')",

@@ -33,6 +33,7 @@ TABLES = {
     "configuration_revisions",
     "configuration_names",
     "trimmed_changes",
+    "checks",
 }
 
 # Half of the configurations belong to applications of a hundred, the others to the last one. Two
@@ -49,7 +50,7 @@ LOAD = """
         pg_temp.ulid('C', i),
         pg_temp.ulid('A', case when i < %(size)s / 2 then i / 100 else %(size)s - 1 end),
         'c' || case when i < %(size)s / 2 then i %% 100 else i end,
-        '{"a": 1}'
+        case when i %% 100 = 0 then '{}' else '{"a": 1}' end::jsonb
     from generate_series(0, %(size)s - 1) as i;
     alter table configuration_revisions disable trigger user;
     insert into configuration_revisions (
@@ -81,11 +82,19 @@ LOAD = """
     insert into configurations (id, application_id, name, config)
     select pg_temp.ulid('F', n), pg_temp.ulid('A', %(size)s - 3), 'f' || n, '{"a": 2}'
     from generate_series(1, 50) as n;
+    insert into checks (id, application_id, schema_id, layers)
+    select
+        pg_temp.ulid('K', 10 * i + j), pg_temp.ulid('A', i), pg_temp.ulid('C', 100 * i),
+        '{c1,c2,c3}'
+    from generate_series(0, %(size)s / 200 - 1) as i, generate_series(0, 2) as j
+    -- Of this one all are deleted, and a schema could not be.
+    where i <> %(size)s / 400;
     alter table configuration_revisions
         alter column transaction_id set default recorded_transaction();
     drop function pg_temp.ulid
 """
 application, configuration = "01BRZ3NDEA{:016}".format, "01BRZ3NDEC{:016}".format
+check = "01BRZ3NDEK{:016}".format
 DELETED, KEPT, OF_FIFTY = (f"01BRZ3NDE{one[0]}{int(one[1]):016}" for one in ("D0", "E0", "F7"))
 WATCHED = [application(1), configuration(1), KEPT, DELETED]
 
@@ -142,6 +151,22 @@ def together(questions: Iterable[Asked]) -> Asked:
     return first
 
 
+def questions_of_checks(number: int, large: str) -> Iterator[Asked]:
+    """Those about checks, and changes that are held against them."""
+    one, owner, schema = check(10 * number), application(number), configuration(100 * number)
+    yield ask("checks.create", owner, schema, ["c1"], [])
+    yield ask("checks.get", one)
+    yield ask("checks.replace", one, None, schema, ["c2"], [], None)
+    yield ask("checks.delete", one, None)
+    for after, of in product([None, one], [None, owner, large]):
+        yield ask("checks.list", after, of, LIMIT)
+    for name in ("c1", "renamed"):
+        layer = configuration(100 * number + 1)
+        yield ask("configurations.replace", layer, None, name, None, "{}", None)
+    yield ask("configurations.patch", schema, {"config": '{"title": "b"}'}, None)
+    yield ask("content.patch", owner, {"c2": {"config": '{"b": 2}'}, "c3": None}, None)
+
+
 def questions(size: int) -> Iterator[Asked]:
     """All of them, where so many are kept."""
     number, large, old = size // 400, application(size - 1), application(size - 2)
@@ -169,6 +194,7 @@ def questions(size: int) -> Iterator[Asked]:
         yield ask("configurations.replace", of, None, "new", None, "{}", None)
         yield ask("configurations.patch", of, {"config": '{"b": 2}'}, None)
         yield ask("configurations.delete", of, None)
+    yield from questions_of_checks(number + 1, large)
     hundred = [configuration(100 * number + i) for i in range(100)]
     yield together(ask("configurations.get:get", of) for of in hundred)
     yield together(
@@ -260,6 +286,7 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
         cursor.execute("begin")
         blocks, scans = counted(cursor, "blocks_fetched"), counted(cursor, "numscans")
         cursor.execute(f"explain analyze {sql}", values)
+        cursor.execute("set constraints all immediate")  # as at the end of the transaction
         blocks = counted(cursor, "blocks_fetched") - blocks
         scanned = counted(cursor, "numscans") - scans
         cursor.execute("rollback")

@@ -1,5 +1,6 @@
 import re
 import unicodedata
+from typing import Annotated
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -8,6 +9,7 @@ from wire.documents import ObjectText
 from wire.types import (
     Comments,
     ConfigDocument,
+    Different,
     Name,
     Omissible,
     Pointer,
@@ -127,6 +129,14 @@ def test_a_document_is_nothing_but_an_object_that_was_read_strictly(value: objec
 class Sent(RequestModel):
     name: Omissible[Name] = None
     names: Omissible[list[Name]] = None
+
+
+def test_a_list_of_different_ones_has_none_twice() -> None:
+    names: TypeAdapter[list[str]] = TypeAdapter(Annotated[list[str], Different])
+    assert names.validate_python(["a", "A", "b"]) == ["a", "A", "b"]
+    assert names.validate_python([]) == []
+    with pytest.raises(ValidationError, match="twice"):
+        names.validate_python(["a", "b", "a"])
 
 
 def test_a_member_that_may_be_left_out_is_none_then() -> None:
