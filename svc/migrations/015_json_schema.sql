@@ -115,6 +115,7 @@ $$;
 -- A token in PostgreSQL's words; null where ECMA-262 does not know it.
 create function token_expression(token text) returns text language sql immutable
 return case
+    when token ~ '^[A-Za-z0-9]$' then token
     when token in ('(', '(?:') then '(?:'
     when token in (')', '|', '^', '$') then token
     when token = '\b' then '\y'
@@ -279,7 +280,7 @@ language sql immutable as $$
         ) as part (pointer, schema)
         where found.depth < 65
     )
-    select * from found
+    select * from found order by found.depth, found.pointer collate "C"
 $$;
 
 -- The JSON Pointer that a `$ref` inside a schema stands for (RFC 6901, section 6); null where it is
@@ -527,41 +528,49 @@ returns jsonb language sql immutable as $$
     select node.node || jsonb_build_object('plain', to_jsonb(plain_kinds(node.node))) from node
 $$;
 
+-- The number of each schema in a schema, by its JSON Pointer: 0 where it allows everything, that of
+-- the other one where it has no more than a `$ref`, so that it is spared a node of its own.
+create function schema_numbers(schema jsonb) returns jsonb language sql immutable as $$
+    with one as materialized (
+        select *, row_number() over () as number from subschemas(schema_numbers.schema)
+    )
+    select jsonb_object_agg(
+        one.pointer,
+        case
+            when coalesce(target.schema, one.schema) in ('true', '{}') then 0
+            else coalesce(target.number, one.number)
+        end
+    )
+    from one
+    left join one as target on target.pointer = reference_pointer(one.schema ->> '$ref')
+        and not exists (
+            select from members_of(one.schema) as member
+            join schema_keywords() as known on known.keyword = member.key
+            where known.kind is not null and member.key <> '$ref'
+        )
+$$;
+
 -- What is kept of a schema without faults: an array of nodes, of which the first stands for the whole
 -- schema. They name each other by number, from 1 on; 0 is the schema that allows everything.
+--
+-- In PL/pgSQL, since the numbers may be a megabyte: a query would copy them for each node.
 create function prepared_schema(schema jsonb) returns jsonb
-language sql immutable set search_path from current as $$
-    with one as materialized (
-        select *, row_number() over (order by found.depth, found.pointer collate "C") as number
-        from subschemas(prepared_schema.schema) as found
-    ),
-    whole as materialized (
-        select
-            jsonb_object_agg(
-                one.pointer,
-                case
-                    when coalesce(target.schema, one.schema) in ('true', '{}') then 0
-                    else coalesce(target.number, one.number)
-                end
-            ) as numbers,
-            sum(
-                (one.schema ? 'pattern')::integer
-                + (select count(*) from members_of(one.schema -> 'patternProperties'))
-            ) > 30 as many_patterns
-        from one
-        -- A schema that has no more than a `$ref` is spared a node of its own.
-        left join one as target on target.pointer = reference_pointer(one.schema ->> '$ref')
-            and not exists (
-                select from members_of(one.schema) as member
-                join schema_keywords() as known on known.keyword = member.key
-                where known.kind is not null and member.key <> '$ref'
-            )
-    )
-    select jsonb_agg(
-        prepared_node(one.pointer, one.schema, whole.numbers, whole.many_patterns)
-        order by one.number
-    )
-    from one cross join whole
+language plpgsql immutable set search_path from current as $$
+declare
+    numbers jsonb := schema_numbers(schema);
+    many_patterns boolean := 30 < (
+        select sum(
+            (one.schema ? 'pattern')::integer
+            + (select count(*) from members_of(one.schema -> 'patternProperties'))
+        )
+        from subschemas(schema) as one
+    );
+begin
+    return (
+        select jsonb_agg(prepared_node(one.pointer, one.schema, numbers, many_patterns))
+        from subschemas(schema) as one
+    );
+end
 $$;
 
 
@@ -609,15 +618,15 @@ return (count >= fewest::integer) is not false and (count <= most::integer) is n
 create function pattern_steps(value text, pattern jsonb) returns bigint language sql immutable
 return (pattern -> 'steps')::integer + char_length(value)::bigint * (pattern -> 'size')::integer / 1000;
 
--- The steps that a value takes beside those of what is in it. To hand on a value or a node copies it;
--- a number may have 131,072 digits.
+-- The steps that a value takes beside those of what is in it. Values and nodes are copied as they are
+-- handed on; nodes are looked through; a number may have 131,072 digits.
 create function own_steps(kind text, value jsonb, node jsonb, rules jsonb) returns bigint
 language sql stable  -- as pg_column_size is; otherwise it would not be inlined
-return 1 + (pg_column_size(value) + pg_column_size(node)) / 512 + case
+return 1 + pg_column_size(value) / 2048 + pg_column_size(node) / 512 + case
     when rules is null then 0
     when kind = 'string' then coalesce(pattern_steps(value #>> '{}', rules -> 'pattern'), 0)
-    when kind = 'array' then jsonb_array_length(value) / 2
-    when kind = 'object' then pg_column_size(value) / 64
+    when kind = 'array' then 2 + jsonb_array_length(value) / 4
+    when kind = 'object' then 2 + pg_column_size(value) / 32  -- there is no quick way to the number
     when rules ? 'multipleOf'
         then char_length(value #>> '{}')::bigint * char_length(rules ->> 'multipleOf') / 1000
     else 0
@@ -669,9 +678,14 @@ declare
 begin
     if patterns is not null then
         steps := steps + (
-            select coalesce(sum(pattern_steps(named.key, pattern.value)), 0)
+            select count(*) * max(pattern.steps) + sum(char_length(named.key)) * max(pattern.size) / 1000
             from jsonb_object_keys(value) as named (key)
-            cross join items_of(patterns) as pattern
+            cross join (
+                select
+                    sum((one.value -> 'steps')::bigint) as steps,
+                    sum((one.value -> 'size')::bigint) as size
+                from items_of(patterns) as one
+            ) as pattern
         );
         if steps > most_steps() then
             return steps;
