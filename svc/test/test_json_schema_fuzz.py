@@ -35,8 +35,9 @@ STRINGS = ["", "a", "b", "ab", "b1", "x-1", "a b", "_.", "aaaa", "\U0001f600", "
 NUMBERS = [-1, 0, 1, 2, 3, 10, 1.0, 1.5, 0.1, 0.3, -2.5, 1e2, 12345678901234567890]
 TYPES = ["null", "boolean", "number", "integer", "string", "array", "object"]
 # What Python's `re` and ECMA-262 understand alike in these strings.
-ATOMS = ["a", "b", ".", r"\d", r"\w", r"\s", r"\S", r"\W", r"\D", "[ab]", "[^a]", "[a-x0-9]", r"\.", "-"]
-ATOMS += [r"[\w-]", r"[^\s.]", r"\u0061", r"\x62", r"\b", "^", "$", "(?:)", r"\t", "\U0001f600"]
+ATOMS = ["a", "b", ".", "-", "[ab]", "[^a]", "[a-x0-9]", "^", "$", "(?:)", "\U0001f600"]
+ATOMS += [r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"\b", r"\.", r"\t", r"\u0061", r"\x62"]
+ATOMS += [r"[\w-]", r"[^\s.]"]
 
 
 class Maker:
@@ -59,7 +60,7 @@ class Maker:
             "minItems": lambda _: self._random.randrange(3),
             "maxItems": lambda _: self._random.randrange(4),
             "uniqueItems": lambda _: self._chance(0.8),
-            "prefixItems": lambda depth: self._schemas(depth),
+            "prefixItems": self._schemas,
             "items": lambda depth: self.schema(depth, within=True),
             "contains": lambda depth: self.schema(depth, within=True),
             "minContains": lambda _: self._random.randrange(3),
@@ -73,13 +74,13 @@ class Maker:
             "additionalProperties": lambda depth: self.schema(depth, within=True),
             "propertyNames": lambda depth: self.schema(depth, within=True),
             "dependentSchemas": lambda depth: self._named(self._some(NAMES), depth, within=False),
-            "allOf": lambda depth: self._schemas(depth),
-            "anyOf": lambda depth: self._schemas(depth),
-            "oneOf": lambda depth: self._schemas(depth),
-            "not": lambda depth: self.schema(depth),
-            "if": lambda depth: self.schema(depth),
-            "then": lambda depth: self.schema(depth),
-            "else": lambda depth: self.schema(depth),
+            "allOf": self._schemas,
+            "anyOf": self._schemas,
+            "oneOf": self._schemas,
+            "not": self.schema,
+            "if": self.schema,
+            "then": self.schema,
+            "else": self.schema,
             "format": lambda _: "date-time",
         }
 
@@ -112,7 +113,13 @@ class Maker:
     def schema(self, depth: int, *, within: bool = False) -> Any:
         """A schema. Only one for a value within the value may be the whole schema again."""
         if depth == 0 or self._chance(0.15):
-            leaves: list[Any] = [True, False, {}, {"$ref": "#/$defs/one"}, {"$ref": "#/$defs/b~1%25"}]
+            leaves: list[Any] = [
+                True,
+                False,
+                {},
+                {"$ref": "#/$defs/one"},
+                {"$ref": "#/$defs/b~1%25"},
+            ]
             return self._pick([*leaves, {"$ref": "#"}, {"$ref": "#"}] if within else leaves)
         keywords = self._random.sample(list(self._keywords), self._random.randint(1, 4))
         return {keyword: self._keywords[keyword](depth - 1) for keyword in keywords}
@@ -149,10 +156,14 @@ def test_the_database_and_the_library_agree(db: connection, pytestconfig: pytest
         (maker.whole(), [maker.document(3) for _ in range(DOCUMENTS_OF_A_SCHEMA)])
         for _ in range(schemas)
     ]
-    command = ["uv", "run", "--quiet", "--no-project", "--with", JSONSCHEMA, "python", "-c", LIBRARY]
-    lines = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    library = ["uv", "run", "--quiet", "--no-project", "--with", JSONSCHEMA]
     done = subprocess.run(
-        command, input=lines, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        [*library, "python", "-c", LIBRARY],
+        input="".join(json.dumps(pair) + "\n" for pair in pairs),
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     valid = 0
     for (schema, documents), line in zip(pairs, done.stdout.splitlines(), strict=True):
@@ -160,7 +171,8 @@ def test_the_database_and_the_library_agree(db: connection, pytestconfig: pytest
             cursor.execute("select * from schema_faults(%s)", (json.dumps(schema),))
             assert cursor.fetchall() == [], schema
             cursor.execute(
-                "select array(select array[pointer, detail] from document_faults(prepared, document))"
+                "select array(select array[pointer, detail]"
+                " from document_faults(prepared, document))"
                 " from prepared_schema(%s) as prepared, unnest(%s::jsonb[]) as document",
                 (json.dumps(schema), [json.dumps(document) for document in documents]),
             )
