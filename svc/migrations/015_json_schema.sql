@@ -712,13 +712,8 @@ begin
         for member, schema in
             select of.value, of.schema
             from schemas_by_pattern(value, properties, patterns, others) as of
-            where not fits_plainly(of.value, nodes[of.schema])
         loop
-            if jsonb_typeof(member) in ('array', 'object') then
-                steps := try_value(nodes, nodes[schema], member, steps, depth);
-            else
-                steps := try_value(nodes, nodes[schema], member, steps, depth);
-            end if;
+            steps := try_value(nodes, nodes[schema], member, steps, depth);
             exit when steps < 0;
         end loop;
     else

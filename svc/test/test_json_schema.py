@@ -296,13 +296,18 @@ def test_the_largest_pattern_is_taken(checker: Checker) -> None:
     assert len(checker.faults({"pattern": largest}, json.dumps("a" * 737))) == 1
 
 
+def each(*values: Any) -> list[Any]:
+    """Values of different types."""
+    return [*values]
+
+
 NOT_SUPPORTED = "is not a keyword that is supported"
 A_REFERENCE = 'must be "#", or "#/" and a pointer into this schema that leads to a schema'
 COUNT = "must be a whole number from 0 on"
 
 # A schema, and the fault that is told of it.
 REFUSED: list[tuple[Any, str, str]] = [
-    *[(schema, "", "must be an object or a boolean") for schema in [1, None, [], '"a"']],
+    *[(schema, "", "must be an object or a boolean") for schema in each(1, None, [], '"a"')],
     ({"items": [{}]}, "/items", "must be an object or a boolean"),
     ({"properties": {"a/b": 1}}, "/properties/a~1b", "must be an object or a boolean"),
     *[
@@ -334,7 +339,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     ],
     ({"$ref": 1}, "/$ref", A_REFERENCE),
     ({"type": "text"}, "/type", "must be a type, or an array of different types that is not empty"),
-    *[({"type": value}, "/type", ANY) for value in ([], ["null", "null"], [["null"]], 1, {})],
+    *[({"type": value}, "/type", ANY) for value in each([], ["null", "null"], [["null"]], 1, {})],
     *[({keyword: {}}, f"/{keyword}", "must be an array") for keyword in ("enum", "examples")],
     *[
         ({keyword: value}, f"/{keyword}", COUNT)
@@ -342,7 +347,7 @@ REFUSED: list[tuple[Any, str, str]] = [
             *["minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"],
             *["minProperties", "maxProperties"],
         ]
-        for value in (-1, 1.5, "1", None)
+        for value in each(-1, 1.5, "1", None)
     ],
     *[
         ({keyword: None}, f"/{keyword}", "must be a number")
@@ -362,7 +367,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     *[
         ({keyword: value}, f"/{keyword}", "must be an array of schemas that is not empty")
         for keyword in ("allOf", "anyOf", "oneOf", "prefixItems")
-        for value in ([], {})
+        for value in each([], {})
     ],
     *[
         ({keyword: []}, f"/{keyword}", "must be an object")
@@ -370,11 +375,11 @@ REFUSED: list[tuple[Any, str, str]] = [
     ],
     *[
         ({"required": value}, "/required", "must be an array of different strings")
-        for value in ("x", [1], ["a", "a"], [["a"]])
+        for value in each("x", [1], ["a", "a"], [["a"]])
     ],
     *[
         ({"dependentRequired": value}, "/dependentRequired", ANY)
-        for value in ([], {"a": "b"}, {"a": [1]})
+        for value in each([], {"a": "b"}, {"a": [1]})
     ],
     *[
         ({keyword: 1}, f"/{keyword}", "must be an object or a boolean")
