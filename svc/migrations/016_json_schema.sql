@@ -4,8 +4,8 @@
 --   prepared_schema(schema)              what is kept of a schema without faults
 --   document_faults(prepared, document)  what is wrong with a document
 --
--- All its validation and applicator keywords count; `format` and `content*` are annotations. What is
--- not supported (`unevaluated*`, `$dynamicRef`, `$id`, `$anchor`, a `$ref` out of the schema, an
+-- All its validation and applicator keywords count; `format` and `content*` are annotations. What
+-- is not supported (`unevaluated*`, `$dynamicRef`, `$id`, `$anchor`, a `$ref` out of the schema, an
 -- unknown keyword, look-around in a pattern) is a fault: a schema never says more than is checked.
 --
 -- `search_path` is set on these three only. On the functions inside it would keep PostgreSQL from
@@ -101,10 +101,12 @@ create function bracketed_code_points(body text) returns int4multirange language
 $$;
 
 -- An expression of PostgreSQL for one of these code points.
-create function code_point_expression(points int4multirange) returns text language sql immutable as $$
+create function code_point_expression(points int4multirange) returns text
+language sql immutable strict as $$
     select coalesce(
         '[' || string_agg(
-            format('\U%s-\U%s', lpad(to_hex(lower(part)), 8, '0'), lpad(to_hex(upper(part) - 1), 8, '0')),
+            '\U' || lpad(to_hex(lower(part)), 8, '0')
+            || '-\U' || lpad(to_hex(upper(part) - 1), 8, '0'),
             ''
         ) || ']',
         '(?:$a)'  -- which matches nothing
@@ -115,6 +117,7 @@ $$;
 -- A token in PostgreSQL's words; null where ECMA-262 does not know it.
 create function token_expression(token text) returns text language sql immutable
 return case
+    when token ~ '^[A-Za-z0-9]$' then token
     when token in ('(', '(?:') then '(?:'
     when token in (')', '|', '^', '$') then token
     when token = '\b' then '\y'
@@ -139,7 +142,7 @@ return greatest(1, coalesce(
 ));
 
 -- How many tokens a pattern has with its counts written out; null where it is not well formed, or
--- has more than 1,000: those take PostgreSQL up to 20 ms to compile, and ten times as many a second.
+-- has more than 1,000. PostgreSQL takes up to 20 ms to compile so many, and a second for 65,000.
 create function pattern_size(tokens text[]) returns integer language plpgsql immutable as $$
 declare
     sizes integer[] := '{0}';  -- of the groups that are open, the innermost last
@@ -179,7 +182,9 @@ declare
     tokens text[] := array(
         select found.part[1] from regexp_matches(pattern, pattern_tokens(), 'g') as found (part)
     );
-    expressions text[] := array(select token_expression(one.token) from unnest(tokens) as one (token));
+    expressions text[] := array(
+        select token_expression(one.token) from unnest(tokens) as one (token)
+    );
 begin
     if array_to_string(tokens, '') = pattern and array_position(expressions, null) is null then
         size := pattern_size(tokens);
@@ -224,7 +229,8 @@ language sql immutable as $$
         ('minItems', 'count', 'array'), ('maxItems', 'count', 'array'),
         ('uniqueItems', 'boolean', 'array'),
         ('prefixItems', 'schemas', 'array'), ('items', 'schema', 'array'),
-        ('contains', 'schema', 'array'), ('minContains', 'count', null), ('maxContains', 'count', null),
+        ('contains', 'schema', 'array'),
+        ('minContains', 'count', null), ('maxContains', 'count', null),
 
         ('minProperties', 'count', 'object'), ('maxProperties', 'count', 'object'),
         ('required', 'names', 'object'), ('dependentRequired', 'map of names', 'object'),
@@ -254,10 +260,12 @@ language sql immutable as $$
     ) with ordinality as item (value, place)
 $$;
 
--- A schema and all inside it, with JSON Pointers, and the keyword of the one around it that it
--- belongs to. What is nested deeper than documents may be is left out.
+-- A schema and all inside it: numbers from 1 on, JSON Pointers, and the keyword of the one around
+-- it that it belongs to. What is nested deeper than documents may be is left out.
 create function subschemas(schema jsonb)
-returns table (pointer text, schema jsonb, depth integer, parent text, keyword text)
+returns table (
+    number bigint, pointer text, schema jsonb, depth integer, parent text, keyword text
+)
 language sql immutable as $$
     with recursive found (pointer, schema, depth, parent, keyword) as (
         select '', subschemas.schema, 1, null::text, null::text
@@ -279,7 +287,7 @@ language sql immutable as $$
         ) as part (pointer, schema)
         where found.depth < 65
     )
-    select * from found
+    select row_number() over (order by found.depth, found.pointer collate "C"), found.* from found
 $$;
 
 -- The JSON Pointer that a `$ref` inside a schema stands for (RFC 6901, section 6); null where it is
@@ -287,7 +295,7 @@ $$;
 create function reference_pointer(reference text) returns text
 language plpgsql immutable strict as $$
 begin
-    if reference !~ '^#(/|$)' then
+    if reference !~ '^#(/|$)' or reference ~ '%(?![0-9A-Fa-f]{2})' then
         return null;
     end if;
     return convert_from((
@@ -316,7 +324,7 @@ create function are_names(value jsonb) returns boolean language sql immutable
 return jsonb_typeof(value) = 'array' and not value @? 'strict $[*] ? (@.type() != "string")'
     and not has_equal_items(value);
 
--- Whether the value of a keyword has its shape. What is inside schemas and patterns is not looked at.
+-- Whether the value of a keyword has its shape. What is inside of schemas is not looked at.
 create function has_shape(value jsonb, shape text) returns boolean language sql immutable
 return case
     when shape = 'value' then true
@@ -334,7 +342,8 @@ return case
     when shape = 'dialect' then value = '"https://json-schema.org/draft/2020-12/schema"'
     when shape = 'reference' then reference_pointer(value #>> '{}') is not null
     when shape = 'pattern'
-        then jsonb_typeof(value) = 'string' and (translated_pattern(value #>> '{}')).expression is not null
+        then jsonb_typeof(value) = 'string'
+        and (translated_pattern(value #>> '{}')).expression is not null
     when shape = 'schema' then true
     when shape like 'map of %' then jsonb_typeof(value) = 'object'
     else jsonb_typeof(value) = shape
@@ -494,7 +503,8 @@ end;
 -- The kinds of values that fit a node whatever they are.
 create function plain_kinds(node jsonb) returns text[] language sql immutable
 return array(
-    select given.kind from unnest('{null,boolean,number,string,array,object}'::text[]) as given (kind)
+    select given.kind
+    from unnest('{null,boolean,number,string,array,object}'::text[]) as given (kind)
     where (node -> 'any' -> 'type' ? given.kind) is not false
     and not node ? given.kind and not node ? 'combined'
     and (node -> 'any' ?| '{const,enum}') is not true
@@ -527,62 +537,74 @@ returns jsonb language sql immutable as $$
     select node.node || jsonb_build_object('plain', to_jsonb(plain_kinds(node.node))) from node
 $$;
 
--- What is kept of a schema without faults: an array of nodes, of which the first stands for the whole
--- schema. They name each other by number, from 1 on; 0 is the schema that allows everything.
-create function prepared_schema(schema jsonb) returns jsonb
-language sql immutable set search_path from current as $$
+-- The number of each schema in a schema, by its JSON Pointer: 0 where it allows everything, that of
+-- the other one where it has no more than a `$ref`, so that it is spared a node of its own.
+create function schema_numbers(schema jsonb) returns jsonb language sql immutable as $$
     with one as materialized (
-        select *, row_number() over (order by found.depth, found.pointer collate "C") as number
-        from subschemas(prepared_schema.schema) as found
-    ),
-    whole as materialized (
-        select
-            jsonb_object_agg(
-                one.pointer,
-                case
-                    when coalesce(target.schema, one.schema) in ('true', '{}') then 0
-                    else coalesce(target.number, one.number)
-                end
-            ) as numbers,
-            sum(
-                (one.schema ? 'pattern')::integer
-                + (select count(*) from members_of(one.schema -> 'patternProperties'))
-            ) > 30 as many_patterns
-        from one
-        -- A schema that has no more than a `$ref` is spared a node of its own.
-        left join one as target on target.pointer = reference_pointer(one.schema ->> '$ref')
-            and not exists (
-                select from members_of(one.schema) as member
-                join schema_keywords() as known on known.keyword = member.key
-                where known.kind is not null and member.key <> '$ref'
-            )
+        select * from subschemas(schema_numbers.schema)
     )
-    select jsonb_agg(
-        prepared_node(one.pointer, one.schema, whole.numbers, whole.many_patterns)
-        order by one.number
+    select jsonb_object_agg(
+        one.pointer,
+        case
+            when coalesce(target.schema, one.schema) in ('true', '{}') then 0
+            else coalesce(target.number, one.number)
+        end
     )
-    from one cross join whole
+    from one
+    left join one as target on target.pointer = reference_pointer(one.schema ->> '$ref')
+        and not exists (
+            select from members_of(one.schema) as member
+            join schema_keywords() as known on known.keyword = member.key
+            where known.kind is not null and member.key <> '$ref'
+        )
+$$;
+
+-- What is kept of a schema without faults: an array of nodes, of which the first stands for the
+-- whole schema. They name each other by number, from 1 on; 0 is the schema that allows everything.
+--
+-- In PL/pgSQL, since the numbers may be a megabyte: a query would copy them for each node.
+create function prepared_schema(schema jsonb) returns jsonb
+language plpgsql immutable set search_path from current as $$
+declare
+    numbers jsonb := schema_numbers(schema);
+    many_patterns boolean := 30 < (
+        select sum(
+            (one.schema ? 'pattern')::integer
+            + (select count(*) from members_of(one.schema -> 'patternProperties'))
+        )
+        from subschemas(schema) as one
+    );
+begin
+    return (
+        select jsonb_agg(
+            prepared_node(one.pointer, one.schema, numbers, many_patterns) order by one.number
+        )
+        from subschemas(schema) as one
+    );
+end
 $$;
 
 
 -- Documents
 --
 -- A check counts its steps, so that the same document passes or fails always, however fast the
--- machine is. `steps` go into each function and come out of it with its own added, and negative where
--- the value does not fit. A valid document is answered by that alone; only an invalid one is walked
--- again for its faults.
+-- machine is. `steps` go into each function and come out of it with its own added, and negative
+-- where the value does not fit. A valid document is answered by that alone; only an invalid one is
+-- walked again for its faults.
 --
--- `nodes` is an array of jsonb and not jsonb: PL/pgSQL hands an array on without a copy, and finds the
--- element of a number at once.
+-- `nodes` is an array of jsonb and not jsonb: PL/pgSQL hands an array on without a copy, and finds
+-- the element of a number at once.
 
 -- Some 5 µs each: half of the time that the service gives a statement.
 create function most_steps() returns bigint language sql immutable return 500000;
 
--- Of schemas inside each other, as the document is walked through. PostgreSQL's default of 2 MB of
--- stack bears three times as many.
-create function most_depth() returns integer language sql immutable return 200;
+-- Of schemas inside each other, as a document is walked through. It lets documents be as deep as
+-- the service takes them (64), with two schemas for each level. PostgreSQL's default of 2 MB of
+-- stack bears 230; the rest is for what calls.
+create function most_depth() returns integer language sql immutable return 150;
 
--- Most values are done by this, without a call. No node stands for the schema that allows everything.
+-- Most values are done by this, without a call. No node stands for the schema that allows
+-- everything.
 create function fits_plainly(value jsonb, node jsonb) returns boolean language sql immutable
 return (node -> 'plain' ? jsonb_typeof(value)) is not false;
 
@@ -607,17 +629,18 @@ return (count >= fewest::integer) is not false and (count <= most::integer) is n
 
 -- The steps of a match: one for each character where the pattern has its full size.
 create function pattern_steps(value text, pattern jsonb) returns bigint language sql immutable
-return (pattern -> 'steps')::integer + char_length(value)::bigint * (pattern -> 'size')::integer / 1000;
+return (pattern -> 'steps')::integer
+    + char_length(value)::bigint * (pattern -> 'size')::integer / 1000;
 
--- The steps that a value takes beside those of what is in it. To hand on a value or a node copies it;
--- a number may have 131,072 digits.
+-- The steps that a value takes beside those of what is in it. Values and nodes are copied as they
+-- are handed on; nodes are looked through; a number may have 131,072 digits.
 create function own_steps(kind text, value jsonb, node jsonb, rules jsonb) returns bigint
 language sql stable  -- as pg_column_size is; otherwise it would not be inlined
-return 1 + (pg_column_size(value) + pg_column_size(node)) / 512 + case
+return 1 + pg_column_size(value) / 2048 + pg_column_size(node) / 256 + case
     when rules is null then 0
     when kind = 'string' then coalesce(pattern_steps(value #>> '{}', rules -> 'pattern'), 0)
-    when kind = 'array' then jsonb_array_length(value) / 2
-    when kind = 'object' then pg_column_size(value) / 64
+    when kind = 'array' then 2 + jsonb_array_length(value) / 2
+    when kind = 'object' then 2 + pg_column_size(value) / 32  -- there is no quick way to the number
     when rules ? 'multipleOf'
         then char_length(value #>> '{}')::bigint * char_length(rules ->> 'multipleOf') / 1000
     else 0
@@ -656,6 +679,9 @@ returns table (place bigint, value jsonb, schema integer) language sql immutable
     from jsonb_array_elements(schemas_of_items.value) with ordinality as item (value, place)
 $$;
 
+-- It calls twice what could be called once. PL/pgSQL keeps what it has made of an expression, but
+-- cannot use that again where the same one is still being computed further up; to make it anew
+-- takes longer than most values take. The second call never has another one inside it.
 create function try_members(
     nodes jsonb[], rules jsonb, value jsonb, steps bigint, depth integer
 )
@@ -669,9 +695,16 @@ declare
 begin
     if patterns is not null then
         steps := steps + (
-            select coalesce(sum(pattern_steps(named.key, pattern.value)), 0)
+            select
+                count(*) * max(pattern.steps)
+                + sum(char_length(named.key)) * max(pattern.size) / 1000
             from jsonb_object_keys(value) as named (key)
-            cross join items_of(patterns) as pattern
+            cross join (
+                select
+                    sum((one.value -> 'steps')::bigint) as steps,
+                    sum((one.value -> 'size')::bigint) as size
+                from items_of(patterns) as one
+            ) as pattern
         );
         if steps > most_steps() then
             return steps;
@@ -679,13 +712,8 @@ begin
         for member, schema in
             select of.value, of.schema
             from schemas_by_pattern(value, properties, patterns, others) as of
-            where not fits_plainly(of.value, nodes[of.schema])
         loop
-            if jsonb_typeof(member) in ('array', 'object') then
-                steps := try_value(nodes, nodes[schema], member, steps, depth);
-            else
-                steps := try_value(nodes, nodes[schema], member, steps, depth);
-            end if;
+            steps := try_value(nodes, nodes[schema], member, steps, depth);
             exit when steps < 0;
         end loop;
     else
@@ -746,7 +774,8 @@ begin
     end if;
     if steps > 0 and rules ? 'dependentSchemas' then
         for schema in
-            select dependent.value::integer from jsonb_each(rules -> 'dependentSchemas') as dependent
+            select dependent.value::integer
+            from jsonb_each(rules -> 'dependentSchemas') as dependent
             where try_object.value ? dependent.key
         loop
             steps := try_value(nodes, nodes[schema], value, steps, depth);
@@ -776,6 +805,7 @@ begin
 end
 $$;
 
+-- Two calls, as in `try_members`.
 create function try_array(
     nodes jsonb[], rules jsonb, value jsonb, steps bigint, depth integer
 )
@@ -813,7 +843,8 @@ begin
 end
 $$;
 
--- How many of these schemas the value fits: from `fewest` to `most`, and no more are tried than needed.
+-- How many of these schemas the value fits: from `fewest` to `most`, and no more are tried than
+-- needed.
 create function try_each(
     nodes jsonb[], schemas jsonb, fewest integer, most integer,
     value jsonb, steps bigint, depth integer
@@ -831,7 +862,8 @@ begin
         steps := abs(outcome);
         fitting := fitting + (outcome > 0)::integer;
         others := others - 1;
-        exit when fitting > most or fitting + others < fewest or (fitting >= fewest and most is null);
+        exit when fitting > most or fitting + others < fewest
+            or (fitting >= fewest and most is null);
     end loop;
     return case when fitting < fewest or fitting > most then -steps else steps end;
 end
@@ -990,7 +1022,8 @@ return format(
         when 'required' then missing_names(value, (argument #>> '{}')::text[])
         when 'dependentRequired' then missing_names(value, array(
             select wanted.name
-            from jsonb_each_text(argument) as dependent, unnest(dependent.value::text[]) as wanted (name)
+            from jsonb_each_text(argument) as dependent,
+                unnest(dependent.value::text[]) as wanted (name)
             where demand.value ? dependent.key
         ))
         else argument::text
@@ -1002,7 +1035,8 @@ create function parts_of(node jsonb, value jsonb)
 returns table (pointer text, value jsonb, schema integer) language sql immutable as $$
     select '', parts_of.value, (node -> 'combined' -> '$ref')::integer
     union all
-    select '', parts_of.value, one.value::integer from items_of(node -> 'combined' -> 'allOf') as one
+    select '', parts_of.value, one.value::integer
+    from items_of(node -> 'combined' -> 'allOf') as one
     union all
     select pointer_token(of.key), of.value, of.schema
     from schemas_by_pattern(
@@ -1038,8 +1072,8 @@ $$;
 -- A value that does not fit a node, and where it is.
 create type misfit as (pointer text, value jsonb, node jsonb);
 
--- The faults of a document that is known not to fit. Where to find them all would take too many steps
--- it tells those that it has found, or the place where it was.
+-- The faults of a document that is known not to fit. Where to find them all would take too many
+-- steps it tells those that it has found, or the place where it was.
 create function faults_of_misfit(nodes jsonb[], document jsonb)
 returns table (pointer text, detail text) language plpgsql immutable as $$
 declare
@@ -1059,7 +1093,9 @@ begin
             steps := abs(outcome);
             continue when outcome > 0;
             if part.keyword = 'if' then
-                outcome := try_value(nodes, nodes[(part.argument -> 0)::integer], here.value, steps, 0);
+                outcome := try_value(
+                    nodes, nodes[(part.argument -> 0)::integer], here.value, steps, 0
+                );
                 steps := abs(outcome);
                 inner_ones := inner_ones || row(
                     here.pointer, here.value,
@@ -1103,7 +1139,10 @@ begin
     if abs(steps) > most_steps() then
         raise sqlstate 'CS100' using message = 'the check takes too long';
     elsif steps < 0 then
-        return query select distinct * from faults_of_misfit(nodes, document);
+        return query
+            select told.pointer, told.detail
+            from faults_of_misfit(nodes, document) with ordinality as told (pointer, detail, place)
+            group by told.pointer, told.detail order by min(told.place);
     end if;
 end
 $$;
