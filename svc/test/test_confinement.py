@@ -39,7 +39,9 @@ class Target(NamedTuple):
 def tries(at: Target) -> dict[str, list[Try]]:
     """How to get at an application through each operation."""
     merge_patch = {"Content-Type": "application/merge-patch+json"}
-    replaced: list[tuple[dict[str, Any], int]] = [({}, 1), ({"production": {"config": {}}}, 0)]
+    # Not without the schema: its check keeps it.
+    schema: dict[str, Any] = {"schema": {"config": {}}}
+    replaced = [(schema, 1), (schema | {"production": {"config": {}}}, 0)]
     by_name = {"application": at.name, "name": "production"}
     check = {"schema_id": at.configuration, "layers": ["production"]}
     return {
@@ -80,7 +82,7 @@ def tries(at: Target) -> dict[str, list[Try]]:
             }
             for items, deletes in replaced
         ],
-        "rollback_content": [{"json": {"sequence": 1}, "headers": {"If-Match": "*"}}],
+        "rollback_content": [{"json": {"sequence": 3}, "headers": {"If-Match": "*"}}],
         "list_changes": [{}],
         "create_check": [{"json": check | {"application_id": at.application}}],
         "list_checks": [{}, {"params": {"application_id": at.application}}],

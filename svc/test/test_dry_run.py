@@ -160,6 +160,7 @@ TRIES: dict[str, list[Try]] = {
         Try(200, _whole('{"production": {"config": {"a": 2}}, "nobody": null}')),
         Try(400, "{}"),
         Try(404, _whole("{}"), NOWHERE),
+        Try(409, _whole('{"production": {"config": {"a": 1, "b": 2}}}'), SHIPPING),
         Try(412, _whole('{"new": {}}'), headers=OTHER),
         Try(412, _whole('{"new": {}, "eu": {"revision": 9}}')),
         Try(413, _whole(f'{{"new": {{}}, "eu": {{"config": {{"a": {LONG}}}}}}}')),

@@ -313,8 +313,9 @@ def costs(engine: Engine, db: connection, size: int) -> Iterator[Cost]:
         # VACUUM marks as visible to all what is on the disk; each one flushes for the next.
         cursor.execute("set synchronous_commit = on")
         for _ in range(20):
-            # The load changes each row several times, and leaves the rows of a page anywhere.
-            cursor.execute("cluster applications using applications_pkey")
+            # The load changes rows several times, and leaves those of a page anywhere.
+            for table in ("applications", "configurations"):
+                cursor.execute(f"cluster {table} using {table}_pkey")
             cursor.execute(f"vacuum (analyze) {', '.join(TABLES)}")
             cursor.execute(
                 "select bool_and(relallvisible = relpages) from pg_class where relname = any(%s)",
