@@ -25,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "rollback_configuration": {"revision": 1},
     "patch_content": {"configurations": {}},
     "replace_content": {"configurations": {}},
+    "rollback_content": {"sequence": 0},
 }
 
 
