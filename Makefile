@@ -102,8 +102,8 @@ test-clients: migrate ## Lint the OpenAPI document, generate clients from it, an
 	@echo "Generating clients and trying them"
 	@cd svc && uv run python -m pytest -m clients -rs
 
-fuzz: migrate ## Hold the service against its OpenAPI document: EXAMPLES=200 of each operation
-	@echo "Running schemathesis"
+fuzz: migrate ## Try the OpenAPI document, and JSON Schema, at random: EXAMPLES=200 of each operation
+	@echo "Running schemathesis, and the jsonschema library beside the database"
 	@cd svc && uv run python -m pytest -m fuzz --examples $(EXAMPLES) -s
 
 bench: SECONDS := 3

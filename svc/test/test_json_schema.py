@@ -334,6 +334,7 @@ REFUSED: list[tuple[Any, str, str]] = [
                 "#/%zz",
                 "#/%00",
                 "properties/a",
+                "#/properties/a%",
             ],
         ]
     ],
