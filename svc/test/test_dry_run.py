@@ -137,6 +137,7 @@ TRIES: dict[str, list[Try]] = {
         Try(428, "{}"),
     ],
     "delete_configuration": [
+        Try(409, id=SMALL),
         Try(204),
         Try(400, id="x"),
         Try(404, id=NOWHERE),

@@ -107,10 +107,11 @@ class Asked(Exception):
 
 
 class Cost(NamedTuple):
-    """What a question touches: how many blocks, the tables read whole, the indexes read."""
+    """What a question touches: how many blocks, for each if it is a batch; the tables that are read
+    whole, and the indexes that are read."""
 
     question: str
-    blocks: int
+    blocks: float
     scanned: set[str]
     indexes: set[str]
 
@@ -290,8 +291,10 @@ def cost(on: connection, question: Asked, values: dict[str, Any], *, prepared: b
         blocks = counted(cursor, "blocks_fetched") - blocks
         scanned = counted(cursor, "numscans") - scans
         cursor.execute("rollback")
+    many = len(values["id"]) if isinstance(values.get("id"), list) else 1
+    blocks_of_each = blocks.total() / many
     return Cost(
-        f"{question.slice} {values}", blocks.total(), TABLES & set(scanned), set(scanned) - TABLES
+        f"{question.slice} {values}", blocks_of_each, TABLES & set(scanned), set(scanned) - TABLES
     )
 
 

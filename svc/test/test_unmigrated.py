@@ -26,6 +26,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch_content": {"configurations": {}},
     "replace_content": {"configurations": {}},
     "rollback_content": {"sequence": 0},
+    "create_check": {"application_id": ID, "schema_id": ID, "layers": ["a"]},
+    "replace_check": {"schema_id": ID, "layers": ["a"]},
 }
 
 
