@@ -39,6 +39,9 @@ Given = dict[str, list[str]]
 type Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+_NONE: tuple[Match, Scope] = Match.NONE, {}
+
+
 def invalid(*location: str | int, detail: str) -> RequestValidationError:
     """The refusal (400) of what stands at `location`, such as `"body", "application_id"`."""
     return RequestValidationError([{"type": "invalid", "loc": location, "msg": detail}])
@@ -65,8 +68,8 @@ class ExactRoute(APIRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Starlette's hook: spares the regular expression where the path cannot be it."""
         path: str = scope["path"]
-        if self._slashes not in (path.count("/"), None) or not path.startswith(self._head):
-            return Match.NONE, {}
+        if not path.startswith(self._head) or self._slashes not in (path.count("/"), None):
+            return _NONE
         # The prefix (`root_path`) is gone from the path: Starlette must not take it off once more.
         return super().matches({**scope, "root_path": ""} if scope.get("root_path") else scope)
 
