@@ -2,7 +2,7 @@ import database
 
 # The revisions that one request reads: at most so many, and no more once their documents, as they
 # are printed, have so many bytes. At least two, to compare them.
-MOST_READ, MOST_BYTES = 1_000, 16 * 1024 * 1024
+MOST_READ, MOST_BYTES = 500, 16 * 1024 * 1024
 
 _VALUES = """
     -- One after the other: how much a compressed document is to read shows only when it is read.
