@@ -18,9 +18,9 @@ def next_link(request: Request, path: str, /, **query: Any) -> str:
     return f'<{location(request, path)}?{urlencode(given)}>; rel="next"'
 
 
-def at_sequence(request: Request, sequence: int) -> str:
-    """The `Content-Location` of what was asked for as it was at a time: the same request with the
-    sequence in its place."""
+def at_sequence(request: Request, path: str, sequence: int) -> str:
+    """The `Content-Location` of what `path` was at a time: the same request with the sequence in
+    its place."""
     query = request.query_params.multi_items()
     given = [(name, sequence if name == "at" else value) for name, value in query]
-    return f"{location(request, request.scope['path'])}?{urlencode(given)}"
+    return f"{location(request, path)}?{urlencode(given)}"

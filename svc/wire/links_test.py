@@ -30,11 +30,10 @@ def test_what_was_asked_for_at_a_time_is_the_same_request_with_the_sequence() ->
     query = b"name=z&name=a%2Fb%26&at=2026-01-02T03:04:05%2B02:00&explain=&name=%C3%A9"
     asked = request(
         root_path="/config",
-        path=PATH,
         query_string=query,
         # Not a word of what a client says about the host counts.
         headers=[(b"host", b"a/b?at=7")],
     )
-    assert at_sequence(asked, 46) == (
+    assert at_sequence(asked, PATH, 46) == (
         f"/config{PATH}?name=z&name=a%2Fb%26&at=46&explain=&name=%C3%A9"
     )

@@ -63,7 +63,8 @@ async def get_content(
     tag = entity_tag(found["sequence"])
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if at and is_time(at):
-        headers["Content-Location"] = at_sequence(request, found["sequence"])
+        where = f"/api/v1/applications/{id}/content"
+        headers["Content-Location"] = at_sequence(request, where, found["sequence"])
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
     if matches(if_none_match, tag):

@@ -181,6 +181,13 @@ def test_what_was_has_its_tag_and_for_a_time_the_place_of_the_sequence(
     assert known.headers.get("Content-Location") == content_location
 
 
+def test_the_place_of_the_sequence_has_the_id_in_upper_case(
+    client: TestClient, asked: list[object]
+) -> None:
+    response = client.get(PATH.replace(ID, ID.lower()), params={"at": TIME})
+    assert response.headers["Content-Location"] == f"{PATH}?at=44"
+
+
 @pytest.mark.parametrize(
     ("refusal", "status", "detail"),
     [

@@ -84,7 +84,8 @@ async def get_config(
     tag = f'"{found["opaque"]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if at and is_time(at):
-        headers["Content-Location"] = at_sequence(request, found["sequence"])
+        where = "/api/v1/config"
+        headers["Content-Location"] = at_sequence(request, where, found["sequence"])
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
     if matches(if_none_match, tag):

@@ -1,24 +1,37 @@
 import database
 
-# The revisions that one request reads: so many, and documents of so many bytes as they are stored,
-# but for the first two.
-MOST_READ, MOST_BYTES = 1_000, 16 * 1024 * 1024
+# The revisions that one request reads: at most so many, and no more once their documents, as they
+# are printed, have so many bytes. At least two, to compare them.
+MOST_READ, MOST_BYTES = 500, 16 * 1024 * 1024
 
 _VALUES = """
-    with recent as (
+    -- One after the other: how much a compressed document is to read shows only when it is read.
+    with recursive documents as (
+        select newest.*, 1 as place, 0 as changes from (
+            select
+                revision, value_at(config, %(tokens)s::text[])::text as value,
+                octet_length(config::text)::bigint as bytes
+            from configuration_revisions
+            where configuration_id = %(id)s
+            and (%(before)s::bigint is null or revision < %(before)s)
+            order by revision desc limit 1
+        ) as newest
+        union all
         select
-            revision, config,
-            row_number() over newest as place,
-            sum(pg_column_size(config)) over newest as bytes
-        from configuration_revisions
-        where configuration_id = %(id)s
-        and (%(before)s::bigint is null or revision < %(before)s)
-        window newest as (order by revision desc)
-        order by revision desc limit %(most_read)s
-    ), documents as (
-        select
-            recent.revision, value_at(recent.config, %(tokens)s::text[])::text as value
-        from recent where recent.place <= 2 or recent.bytes <= %(most_bytes)s
+            older.revision, older.value, documents.bytes + older.bytes, documents.place + 1,
+            documents.changes + (older.value is distinct from documents.value)::int
+        from documents cross join lateral (
+            select
+                revision, value_at(config, %(tokens)s::text[])::text as value,
+                octet_length(config::text) as bytes
+            from configuration_revisions
+            where configuration_id = %(id)s and revision < documents.revision
+            order by revision desc limit 1
+        ) as older
+        where documents.place < %(most_read)s
+        and (documents.place < 2 or documents.bytes < %(most_bytes)s)
+        -- One more than the page has tells that there are more.
+        and documents.changes <= %(limit)s
     ), compared as (
         select
             documents.revision, documents.value,

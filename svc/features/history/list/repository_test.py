@@ -170,6 +170,19 @@ def test_the_pages_hold_every_change_once_however_little_each_may_read(
     assert followed(run, made, ["v"], limit) == (told, pages)
 
 
+def test_documents_count_as_they_are_printed_however_well_they_are_compressed(
+    run: Repositories, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = with_documents(tables, *(f'{{"v": "{value * 50_000}"}}' for value in "abcdef"))
+    stored = "select sum(pg_column_size(config)) from configuration_revisions"
+    assert tables.rows(stored)[0][0] < 50_000
+    monkeypatch.setattr(repository, "MOST_BYTES", 125_000)
+    found = run(repository.list_changes_of(made, ["v"], None, 100))
+    # Of the three that were read, the last was not compared.
+    assert [row["revision"] for row in json.loads(found["body"])] == [6, 5]
+    assert found["before"] == 5
+
+
 def test_what_is_trimmed_was_not_compared(run: Repositories, tables: Tables) -> None:
     tables.rows("set config_service.history_keep_revisions = 2")
     made = with_documents(tables, '{"a": 1}', '{"a": 2}', '{"a": 2}', '{"a": 3}')
