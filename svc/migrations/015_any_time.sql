@@ -61,30 +61,36 @@ begin
 end
 $$;
 
--- A name ends with another one, and with a deletion. The settings make PostgreSQL look for the names
--- of each configuration by the primary key: it would otherwise keep a plan that it made for many.
--- Most updates rename nothing: `config_service.renames` spares them to look.
-create function record_names() returns trigger language plpgsql
-set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off
-set enable_seqscan = off as $$
+-- A name ends with another one, and with a deletion. One configuration after the other: PostgreSQL
+-- keeps the plan of a join that it made while there were few names, and that compares each change
+-- with each name. Most updates rename nothing: `config_service.renames` spares them to look.
+create function record_names() returns trigger language plpgsql set enable_seqscan = off as $$
+declare
+    change record;
 begin
     if current_setting('config_service.renames', true) is distinct from 'on'
         and not exists (select from recorded where recorded.action <> 'update')
     then
         return null;
     end if;
-    update configuration_names as named set until = recorded.sequence from recorded
-    where named.configuration_id = recorded.configuration_id
-    and named.until = 9223372036854775807
-    and (recorded.action = 'delete' or recorded.name <> named.name);
-    insert into configuration_names (configuration_id, application_id, name, since)
-    select recorded.configuration_id, recorded.application_id, recorded.name, recorded.sequence
-    from recorded
-    where recorded.action <> 'delete' and not exists (
-        select from configuration_names as named
-        where named.configuration_id = recorded.configuration_id
-        and named.until = 9223372036854775807
-    );
+    for change in
+        select configuration_id, application_id, name, sequence, action from recorded
+    loop
+        if change.action <> 'create' then
+            update configuration_names as named set until = change.sequence
+            where named.configuration_id = change.configuration_id
+            and named.until = 9223372036854775807
+            and (change.action = 'delete' or change.name <> named.name);
+        end if;
+        if change.action <> 'delete' and not exists (
+            select from configuration_names as named
+            where named.configuration_id = change.configuration_id
+            and named.until = 9223372036854775807
+        ) then
+            insert into configuration_names (configuration_id, application_id, name, since)
+            values (change.configuration_id, change.application_id, change.name, change.sequence);
+        end if;
+    end loop;
     return null;
 end
 $$;
