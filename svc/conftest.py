@@ -62,8 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path.parent == HERE / "test" or item.path.name == "test_integration.py"
         )
         # So that both halves take the same time.
-        is_large = item.path.name == "test_large_application.py"
-        if not is_integration or is_large or item.get_closest_marker("faults"):
+        is_moved = item.path.name in {"test_large_application.py", "test_json_schema.py"}
+        if not is_integration or is_moved or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.beside)
         if isinstance(item, pytest.Function) and {"dsn", "running_postgres"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.database)

@@ -538,7 +538,7 @@ def test_a_deleted_application_leaves_the_history_of_its_configurations(editor: 
 @pytest.mark.parametrize(
     "statement",
     [
-        "truncate configurations",
+        "truncate configurations cascade",
         "truncate applications cascade",
         "truncate configuration_revisions",
         "delete from configuration_revisions",

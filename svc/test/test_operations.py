@@ -105,6 +105,14 @@ def test_the_service_works_with_the_rights_of_its_role(service_dsn: str) -> None
     many = {"configurations": {"production": {"config": {"a": 4}}, "created": {}, "absent": None}}
     ask("PATCH", f"{application}/content?note=Both", many, "merge-patch+json")
     sequence = ask("GET", f"{application}/content").json()["sequence"]
+    schema = {"application_id": of, "name": "schema", "config": {"type": "object"}}
+    check = {"schema_id": ask("POST", "/api/v1/configurations", schema).json()["id"]}
+    layers = {"layers": ["production"], "optional": ["production"]}
+    where = ask("POST", "/api/v1/checks", {"application_id": of, **check, **layers}).headers
+    for method, body in ("PUT", check | layers), ("GET", None), ("DELETE", None):
+        ask(method, where["location"], body)
+    ask("GET", "/api/v1/checks")
+    ask("DELETE", f"/api/v1/configurations/{check['schema_id']}")
     ask("DELETE", path)
     ask("GET", f"{application}/content?at={sequence}")
     ask("POST", f"{application}/rollback", {"sequence": sequence})
@@ -126,7 +134,7 @@ def route_of(answer: httpx.Response, paths: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     "sql",
     [
-        "truncate configurations",
+        "truncate configurations cascade",
         "drop table configurations",
         "alter table configuration_revisions disable trigger user",
         "update configuration_revisions set actor = 'another'",
