@@ -61,7 +61,7 @@ public class Story {
     var problem = ApiClient.createDefaultObjectMapper().readValue(late.getResponseBody(), Problem.class);
     hold(problem.getTitle().equals("Precondition Failed"), "a problem");
 
-    var same = refused(() -> configurations.getConfiguration(id, "\"2\"", null));
+    var same = refused(() -> configurations.getConfiguration(id, null, "\"2\"", null));
     hold(same.getCode() == 304, "the same");
 
     var patch = new PatchConfigurationRequest().config(Map.of("new", true));
@@ -81,9 +81,9 @@ public class Story {
     hold(rest.getHeaders().get("link") == null, "the last page");
 
     var layers = List.of("defaults", "production");
-    var merged = delivery.getConfig("billing", layers, null, null, null, null);
+    var merged = delivery.getConfig("billing", layers, null, null, null, null, null);
     hold(merged.equals(Map.of("currency", "CHF", "large", large, "new", true)), "merged");
-    var explained = delivery.getConfig("billing", layers, null, true, null, null);
+    var explained = delivery.getConfig("billing", layers, null, true, null, null, null);
     hold(explained.keySet().equals(java.util.Set.of("config", "origin")), "explained");
 
     var content = new ContentApi(api);
@@ -95,7 +95,7 @@ public class Story {
     hold(names.equals(layers), "planned");
     var done = content.patchContent(billing.getId(), both, null, "Both", etag(plan));
     hold(done.equals(plan.getData()), "done");
-    var present = content.getContent(billing.getId(), null, null).getConfigurations();
+    var present = content.getContent(billing.getId(), null, null, null).getConfigurations();
     hold(present.get("production").getConfig().get("retries").equals(5), "present");
   }
 }
