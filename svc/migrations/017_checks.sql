@@ -119,6 +119,8 @@ create trigger configurations_keep_schemas before delete on configurations
 -- merged document, and what the schema wants there; at most 20, and at least one of each check that
 -- fails. Where a layer is missing that must not be, there is nothing to check yet. The setting: while
 -- PostgreSQL takes a table for small it would read it whole, for each layer.
+-- Each `offset 0` here and below is a trick of the planner: without it PostgreSQL may look for the
+-- configurations of a name in all applications.
 create function check_faults(ids text[]) returns json language plpgsql stable
 set enable_seqscan = off as $$
 begin
@@ -135,8 +137,12 @@ begin
                     coalesce(merge_layers(layer.config order by named.position), '{}') as document,
                     bool_or(layer.config is null and named.name <> all(checks.optional)) as is_missing
                 from unnest(checks.layers) with ordinality as named (name, position)
-                left join configurations as layer
-                    on layer.application_id = checks.application_id and layer.name = named.name
+                left join lateral (
+                    select configurations.config from configurations
+                    where configurations.application_id = checks.application_id
+                    and configurations.name = named.name
+                    offset 0
+                ) as layer on true
             ) as merged
             cross join lateral document_faults(schemas.prepared, merged.document)
                 with ordinality as fault (pointer, detail, place)
@@ -212,14 +218,21 @@ begin
     names := array(select changed_names(new.application_id, previous));
     -- A schema that is edited is prepared anew.
     perform prepare_schema(schema.id, schema.config)
-    from configurations as schema
-    where schema.id = any(array(
-        select checks.schema_id from checks where checks.application_id = new.application_id
-    ))
-    and schema.name = any(names);
+    from (
+        select configurations.* from configurations
+        where configurations.id = any(array(
+            select checks.schema_id from checks where checks.application_id = new.application_id
+        ))
+        offset 0
+    ) as schema
+    where schema.name = any(names);
     perform hold_checks(array(
         select checks.id from checks
-        join configurations as schema on schema.id = checks.schema_id
+        cross join lateral (
+            select configurations.name from configurations
+            where configurations.id = checks.schema_id
+            offset 0
+        ) as schema
         where checks.application_id = new.application_id
         and (schema.name = any(names) or checks.layers && names)
     ));
