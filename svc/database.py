@@ -26,6 +26,7 @@ from postgres.errors import (
     SchemaTooLarge,
     Unavailable,
     ValueRefused,
+    told,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Unavailable",
     "ValueRefused",
     "Values",
+    "told",
 ]
 
 

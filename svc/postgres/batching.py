@@ -70,7 +70,7 @@ class Statement(NamedTuple):
     def recorded(self, sql: str) -> str:
         """`sql` with its actor and its note told to history, in one message and so in one
         transaction. A read has none."""
-        told = [name for name, usual in _RECORDED.items() if self.caller[name] != usual]
+        told = [name for name, usual in _RECORDED.items() if getattr(self, name) != usual]
         if not told:
             return sql
         calls = (f"set_config('config_service.{name}', %({name})s, true)" for name in told)

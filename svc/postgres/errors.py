@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2
 
@@ -104,17 +105,22 @@ def meaning(error: psycopg2.Error) -> Exception:
     return _refusal(error)
 
 
+def told(error: psycopg2.Error) -> Any:
+    """What one of our functions said beside the constraint that it named: its detail is JSON."""
+    return json.loads(error.diag.message_detail or "null")
+
+
 def _refusal(error: psycopg2.Error) -> Exception:
     """What the checks of an application have against a change; otherwise the error itself."""
     if error.pgcode == _LONG_CHECK:
         return CheckTooLong("A check takes too long; nothing was changed.")
     match error.diag.constraint_name:
         case "checks_hold":
-            return CheckFailed(json.loads(error.diag.message_detail or "[]"))
+            return CheckFailed(told(error))
         case "checks_in_use":
-            return CheckInUse(json.loads(error.diag.message_detail or "{}")["check"])
+            return CheckInUse(told(error)["check"])
         case "checks_schema_supported":
-            return SchemaRefused(json.loads(error.diag.message_detail or "[]"))
+            return SchemaRefused(told(error))
         case "checks_schema_size":
             return SchemaTooLarge("The schema of a check has at most 64 KiB as it is printed.")
     return error

@@ -23,3 +23,12 @@ class Refused(HTTPException):
     ) -> None:
         super().__init__(status_code, detail, dict(headers or {}))
         self.errors = list(errors)
+
+
+def too_large(errors: Sequence[Fault]) -> Refused:
+    """The refusal (413) of documents that `errors` names; of all together, where it names none."""
+    if errors:
+        detail = "Some documents are too large as they would be given back."
+    else:
+        detail = "All of this together is too large as it would be given back."
+    return Refused(413, detail, errors)

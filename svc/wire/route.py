@@ -161,8 +161,8 @@ def _quick(route: ExactRoute, complete: Handler) -> Handler:
     dependency."""
     declared, reads_json, function = route.dependant, bool(route.body_field), route.endpoint
     arguments, many, status = _arguments(declared), _many(declared), route.status_code or 200
-    levels, app = route.levels, route.dependency_overrides_provider
-    dependencies = declared.dependencies
+    levels, dependencies = route.levels, declared.dependencies
+    app = route.dependency_overrides_provider if dependencies else None
     called_before = [(_arguments(one), call) for one in dependencies if (call := one.call)]
     taken = chain.from_iterable(one.header_params for one in (declared, *dependencies))
     headers = {field.alias.lower().encode(): field.alias for field in taken}

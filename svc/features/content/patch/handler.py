@@ -4,7 +4,7 @@ from fastapi import APIRouter, Body, HTTPException, Request, Response
 
 from wire.changes import CHANGE, state
 from wire.preconditions import IfMatch, Precondition, entity_tag
-from wire.refusals import Refused
+from wire.refusals import Refused, too_large
 from wire.route import ContentRoute
 from wire.types import ApplicationId
 
@@ -47,9 +47,7 @@ async def patch_content(
         faults = [(("body", "configurations", name), "Another revision") for name in failed.names]
         raise Refused(412, detail, faults, {"ETag": entity_tag(failed.sequence)}) from None
     except repository.TooLarge as large:
-        which = "Some documents are" if large.names else "All of this together is"
-        detail = f"{which} too large as it would be given back."
         faults = [(("body", "configurations", name), "Too large") for name in large.names]
-        raise Refused(413, detail, faults) from None
+        raise too_large(faults) from None
     headers = state(patched["previous"], patched["sequence"])
     return Response(patched["body"], 200, headers, "application/json")

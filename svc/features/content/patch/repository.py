@@ -1,5 +1,4 @@
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,26 +77,20 @@ async def patch(
     except IntegrityError as error:
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(_told(error)["previous"]) from None
+                raise PreconditionFailed(database.told(error)["previous"]) from None
             case "content_revisions":
-                told = _told(error)
+                told = database.told(error)
                 raise OtherRevisions(told["previous"], told["names"]) from None
             case "content_fits":
                 raise TooLarge([]) from None
             case "configurations_config_fits":
-                raise TooLarge(_told(error)["names"]) from None
+                raise TooLarge(database.told(error)["names"]) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
         raise
     if not rows:
         raise NotFound
     return rows[0]
-
-
-def _told(refusal: IntegrityError) -> dict[str, Any]:
-    """What a refusal of `change_content` says beside its constraint."""
-    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
-    return told
 
 
 def _lists(items: dict[str, dict[str, Any] | None]) -> database.Values:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from wire.changes import CHANGE, state
 from wire.preconditions import IfMatch, Precondition
-from wire.refusals import Refused
+from wire.refusals import too_large
 from wire.route import ContentRoute
 from wire.types import ApplicationId, Count
 
@@ -49,10 +49,8 @@ async def replace_content(
     except repository.PreconditionFailed as failed:
         raise precondition.refusal(failed.sequence) from None
     except repository.TooLarge as large:
-        which = "Some documents are" if large.names else "All of this together is"
-        detail = f"{which} too large as it would be given back."
         faults = [(("body", "configurations", name), "Too large") for name in large.names]
-        raise Refused(413, detail, faults) from None
+        raise too_large(faults) from None
     except repository.OtherDeletions as other:
         first = ", ".join(f"“{name}”" for name in other.names[:3])
         which = f" ({first}{', …' if other.number > 3 else ''})" if first else ""

@@ -1,7 +1,5 @@
 import asyncio
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg2 import IntegrityError
 
@@ -82,13 +80,13 @@ async def replace(
     except IntegrityError as error:
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(_told(error)["previous"]) from None
+                raise PreconditionFailed(database.told(error)["previous"]) from None
             case "content_fits":
                 raise TooLarge([]) from None
             case "configurations_config_fits":
-                raise TooLarge(_told(error)["names"]) from None
+                raise TooLarge(database.told(error)["names"]) from None
             case "content_deletions":
-                told = _told(error)
+                told = database.told(error)
                 raise OtherDeletions(told["number"], told["names"] or []) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
@@ -96,12 +94,6 @@ async def replace(
     if not rows:
         raise NotFound
     return rows[0]
-
-
-def _told(refusal: IntegrityError) -> dict[str, Any]:
-    """What a refusal of `change_content` says beside its constraint."""
-    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
-    return told
 
 
 def _lists(items: dict[str, ReplaceContentItem]) -> database.Values:

@@ -1,6 +1,4 @@
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg2 import IntegrityError
 
@@ -71,13 +69,13 @@ async def rollback(
     except IntegrityError as error:
         match error.diag.constraint_name:
             case "content_sequence":
-                raise PreconditionFailed(_told(error)["previous"]) from None
+                raise PreconditionFailed(database.told(error)["previous"]) from None
             case "content_fits":
                 raise TooLarge([]) from None
             case "configurations_config_fits":
-                raise TooLarge(_told(error)["names"]) from None
+                raise TooLarge(database.told(error)["names"]) from None
             case "content_deletions":
-                told = _told(error)
+                told = database.told(error)
                 raise OtherDeletions(told["number"], told["names"] or []) from None
             case "configurations_application_id_fkey":
                 raise NotFound from None
@@ -90,9 +88,3 @@ async def rollback(
         case "trimmed":
             raise Trimmed
     return rows[0]
-
-
-def _told(refusal: IntegrityError) -> dict[str, Any]:
-    """What a refusal of `change_content` says beside its constraint."""
-    told: dict[str, Any] = json.loads(refusal.diag.message_detail or "{}")
-    return told
